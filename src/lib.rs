@@ -1,0 +1,29 @@
+//! Real-time and recorded speech to text, on any number of replicas.
+//!
+//! Slices stand on floors: a file imports only from lower floors or from its own slice.
+//!
+//! ```text
+//! main ► cli · server · app · live · usage · providers · media · auth · outbound web
+//!      · postgres redis · telemetry · lifecycle config model
+//! ```
+//!
+//! The life of an audio chunk: a doorway in [`live`] takes it from the socket and pushes it, in
+//! arrival order, into the session's inbox; the session sends it to a provider; the provider's
+//! transcript comes back on the timeline of the audio, goes to the client, and moves the cursor
+//! under which [`usage`] bills.
+
+pub mod app;
+pub mod auth;
+pub mod cli;
+pub mod config;
+pub mod lifecycle;
+pub mod live;
+pub mod media;
+pub mod model;
+pub mod postgres;
+pub mod providers;
+pub mod redis;
+pub mod server;
+pub mod telemetry;
+pub mod usage;
+pub mod web;

@@ -1,0 +1,131 @@
+//! The service's one error: a kind that decides everything stable, a text that may be shown, and a
+//! source that never is.
+
+use std::fmt;
+
+/// What went wrong, as clients, metrics and logs name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// The caller sent something that cannot be used.
+    InvalidRequest,
+    /// The language is not one that the chosen provider knows.
+    UnsupportedLanguage,
+    /// No credential, or one that does not verify.
+    Unauthenticated,
+    /// The credential is good, the act is not allowed.
+    Forbidden,
+    /// There is no such thing, or not for this caller.
+    NotFound,
+    /// It exists already, or the session is in another state.
+    Conflict,
+    /// Larger than a documented limit.
+    PayloadTooLarge,
+    /// Audio that cannot be decoded.
+    UnsupportedMedia,
+    /// Too many of these in a time.
+    RateLimited,
+    /// The plan's allowance is used up.
+    QuotaExceeded,
+    /// This replica cannot take more now.
+    Overloaded,
+    /// The provider refused what we sent.
+    ProviderRejected,
+    /// The provider cannot be used now, or no provider is configured.
+    ProviderUnavailable,
+    /// A database or cache that the request needs is away.
+    DependencyUnavailable,
+    /// A deadline passed.
+    Timeout,
+    /// The replica is draining.
+    ShuttingDown,
+    /// A fault of ours.
+    Internal,
+}
+
+impl ErrorKind {
+    /// The stable code on the wire and the metric label.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "invalid_request",
+            Self::UnsupportedLanguage => "unsupported_language",
+            Self::Unauthenticated => "unauthenticated",
+            Self::Forbidden => "forbidden",
+            Self::NotFound => "not_found",
+            Self::Conflict => "conflict",
+            Self::PayloadTooLarge => "payload_too_large",
+            Self::UnsupportedMedia => "unsupported_media",
+            Self::RateLimited => "rate_limited",
+            Self::QuotaExceeded => "quota_exceeded",
+            Self::Overloaded => "overloaded",
+            Self::ProviderRejected => "provider_rejected",
+            Self::ProviderUnavailable => "provider_unavailable",
+            Self::DependencyUnavailable => "dependency_unavailable",
+            Self::Timeout => "timeout",
+            Self::ShuttingDown => "shutting_down",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// Whether the same request may succeed later.
+    pub const fn retryable(self) -> bool {
+        matches!(
+            self,
+            Self::RateLimited
+                | Self::Overloaded
+                | Self::ProviderUnavailable
+                | Self::DependencyUnavailable
+                | Self::Timeout
+                | Self::ShuttingDown
+        )
+    }
+}
+
+/// An error of the service.
+pub struct Error {
+    /// Decides code, status, retry and log level.
+    pub kind: ErrorKind,
+    /// Text that may be shown to the caller.
+    pub detail: String,
+    /// The cause, for logs only.
+    pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    /// An error with a text that may be shown.
+    pub fn new(kind: ErrorKind, detail: impl Into<String>) -> Self {
+        Self { kind, detail: detail.into(), source: None }
+    }
+
+    /// Something the caller sent cannot be used.
+    pub fn invalid(detail: impl Into<String>) -> Self {
+        Self::new(ErrorKind::InvalidRequest, detail)
+    }
+
+    /// The same error with its cause attached for the log.
+    pub fn because(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.detail)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.kind.code(), self.detail)?;
+        match &self.source {
+            Some(source) => write!(f, " ({source})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_deref().map(|source| source as &(dyn std::error::Error + 'static))
+    }
+}

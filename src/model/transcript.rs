@@ -1,0 +1,70 @@
+//! What a provider heard, on the timeline of the audio.
+
+use serde::Serialize;
+
+/// One recognised word.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Word {
+    /// Lower-case, without punctuation.
+    pub word: String,
+    /// As it is written in the transcript.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub punctuated_word: Option<String>,
+    /// Start in milliseconds of session audio.
+    pub start_ms: u64,
+    /// End in milliseconds of session audio.
+    pub end_ms: u64,
+    /// Between 0 and 1.
+    pub confidence: f32,
+    /// Speaker number, when speakers are told apart.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub speaker: Option<u32>,
+}
+
+/// How word times came about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Timing {
+    /// The provider measured each word.
+    Measured,
+    /// Words are spread over their segment.
+    Estimated,
+}
+
+/// A stretch of transcript, interim or final.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Segment {
+    /// Start in milliseconds of audio.
+    pub start_ms: u64,
+    /// End in milliseconds of audio: for a final, audio before it is done with.
+    pub end_ms: u64,
+    /// The text; empty where there was only silence.
+    pub transcript: String,
+    /// Between 0 and 1.
+    pub confidence: f32,
+    /// Whether this text will not change any more.
+    pub is_final: bool,
+    /// Whether the speaker was heard to stop.
+    pub speech_final: bool,
+    /// Whether a finalize request brought it forth.
+    pub from_finalize: bool,
+    /// Words in order.
+    pub words: Vec<Word>,
+    /// Channel that this is about, and how many there are.
+    pub channel: (u16, u16),
+    /// How word times came about.
+    pub timing: Timing,
+}
+
+impl Segment {
+    /// The same segment, `offset_ms` later: a provider counts from its own first byte.
+    pub fn shifted(mut self, offset_ms: u64) -> Self {
+        self.start_ms += offset_ms;
+        self.end_ms += offset_ms;
+        for word in &mut self.words {
+            word.start_ms += offset_ms;
+            word.end_ms += offset_ms;
+        }
+        self
+    }
+}

@@ -1,0 +1,1 @@
+//! Deepgram over its WebSocket.

@@ -1,0 +1,12 @@
+//! Speech providers behind one seam: a [`LiveStream`] is a pair of channels, not a trait.
+
+pub mod deepgram;
+pub mod error;
+#[cfg(feature = "local-speech")]
+pub mod local;
+pub mod stream;
+
+pub use error::{ErrorClass, ProviderError};
+pub use stream::{
+    CloseReason, Closed, Endpointing, LiveStream, StreamCommand, StreamEvent, StreamOptions,
+};

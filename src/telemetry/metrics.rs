@@ -1,0 +1,113 @@
+//! Every instrument in one place, and the Prometheus text that they add up to.
+
+use opentelemetry::{
+    KeyValue,
+    metrics::{Counter, Histogram, Meter, MeterProvider, UpDownCounter},
+};
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+use prometheus::{Encoder, Registry, TextEncoder};
+
+/// All instruments of one replica. Cheap to clone; labels are of low cardinality, never ids.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    registry: Registry,
+    // Dropping the provider would silence its instruments.
+    _provider: SdkMeterProvider,
+    /// Live sessions that are open, by `provider`.
+    pub live_sessions: UpDownCounter<i64>,
+    /// Live sessions that ended, by `provider` and `outcome`.
+    pub live_sessions_ended: Counter<u64>,
+    /// Sockets that are connected, by `door`.
+    pub sockets: UpDownCounter<i64>,
+    /// Refused or cut connections, by `door` and `reason`.
+    pub sockets_refused: Counter<u64>,
+    /// Audio chunks accepted, by `door`.
+    pub audio_chunks: Counter<u64>,
+    /// Audio bytes accepted, by `door`.
+    pub audio_bytes: Counter<u64>,
+    /// Audio chunks that were not taken, by `reason`.
+    pub audio_dropped: Counter<u64>,
+    /// Transcripts delivered to a client's queue, by `kind` (`interim`, `final`).
+    pub transcripts: Counter<u64>,
+    /// Events that a slow reader did not get, by `kind` and `reason`.
+    pub events_dropped: Counter<u64>,
+    /// Connections to providers, by `provider` and `outcome`.
+    pub upstream_connects: Counter<u64>,
+    /// Connections that broke in mid-stream, by `provider` and `class`.
+    pub upstream_failures: Counter<u64>,
+    /// Milliseconds from a chunk's arrival to the final that covers it, by `provider`.
+    pub final_latency_ms: Histogram<f64>,
+    /// Milliseconds from a chunk's arrival to the write upstream, by `provider`.
+    pub send_latency_ms: Histogram<f64>,
+    /// Verifications, by `type` and `outcome`.
+    pub authentications: Counter<u64>,
+    /// JWKS fetches, by `outcome`.
+    pub jwks_fetches: Counter<u64>,
+    /// Usage rows, by `outcome` (`inserted`, `duplicate`, `retried`, `lost`).
+    pub usage_rows: Counter<u64>,
+    /// Usage checkpoints waiting to be written.
+    pub usage_pending: UpDownCounter<i64>,
+    /// HTTP requests, by `method`, `route` and `status`.
+    pub http_requests: Counter<u64>,
+    /// Partial decodes of the embedded engine that were out of date before they began.
+    pub partials_dropped: Counter<u64>,
+    /// Spans that could not be queued for export.
+    pub spans_dropped: Counter<u64>,
+}
+
+impl Metrics {
+    /// Makes the instruments of one replica; fails only if the registry refuses its exporter.
+    pub fn new() -> anyhow::Result<Self> {
+        let registry = Registry::new();
+        let exporter =
+            opentelemetry_prometheus::exporter().with_registry(registry.clone()).build()?;
+        let provider = SdkMeterProvider::builder().with_reader(exporter).build();
+        let meter = provider.meter("audio_transcription_api");
+        Ok(Self::with(&meter, registry, provider))
+    }
+
+    fn with(meter: &Meter, registry: Registry, provider: SdkMeterProvider) -> Self {
+        let counter = |name: &'static str| meter.u64_counter(name).build();
+        let gauge = |name: &'static str| meter.i64_up_down_counter(name).build();
+        let milliseconds = |name: &'static str| {
+            let bounds = vec![1.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1e3, 2e3, 5e3, 1e4];
+            meter.f64_histogram(name).with_boundaries(bounds).build()
+        };
+        Self {
+            live_sessions: gauge("live_sessions"),
+            live_sessions_ended: counter("live_sessions_ended"),
+            sockets: gauge("sockets"),
+            sockets_refused: counter("sockets_refused"),
+            audio_chunks: counter("audio_chunks"),
+            audio_bytes: counter("audio_bytes"),
+            audio_dropped: counter("audio_dropped"),
+            transcripts: counter("transcripts"),
+            events_dropped: counter("events_dropped"),
+            upstream_connects: counter("upstream_connects"),
+            upstream_failures: counter("upstream_failures"),
+            final_latency_ms: milliseconds("final_latency_ms"),
+            send_latency_ms: milliseconds("send_latency_ms"),
+            authentications: counter("authentications"),
+            jwks_fetches: counter("jwks_fetches"),
+            usage_rows: counter("usage_rows"),
+            usage_pending: gauge("usage_pending"),
+            http_requests: counter("http_requests"),
+            partials_dropped: counter("partials_dropped"),
+            spans_dropped: counter("spans_dropped"),
+            registry,
+            _provider: provider,
+        }
+    }
+
+    /// The Prometheus text exposition of everything counted so far.
+    pub fn render(&self) -> Result<String, prometheus::Error> {
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+}
+
+/// A label of an instrument.
+pub fn label(key: &'static str, value: impl Into<opentelemetry::Value>) -> KeyValue {
+    KeyValue::new(key, value.into())
+}
