@@ -65,8 +65,9 @@ def check_k8s(folder):
     yield grace >= needed + 5, f"grace {grace} s covers preStop and drain, {needed} s"
     given = config["data"].keys() | secret["stringData"].keys()
     yield REQUIRED <= given, f"missing: {sorted(REQUIRED - given)}"
-    paths = {probe: service[probe]["httpGet"]["path"] for probe in ("livenessProbe", "readinessProbe")}
-    yield paths == {"livenessProbe": "/health", "readinessProbe": "/ready"}, "probes ask the right paths"
+    for probe, path in {"livenessProbe": "/health", "readinessProbe": "/ready"}.items():
+        asked = service.get(probe, {}).get("httpGet", {}).get("path")
+        yield asked == path, f"{probe} asks {path}"
     for kind in ("Deployment", "Job"):
         (container,) = by_kind[kind]["spec"]["template"]["spec"]["containers"]
         refs = {ref["name"] for source in container["envFrom"] for ref in source.values()}
