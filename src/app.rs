@@ -44,7 +44,8 @@ impl App {
     pub async fn build(config: Config, shutdown: Shutdown) -> anyhow::Result<Self> {
         let clock = Clock;
         let metrics = Metrics::new().context("metrics could not be set up")?;
-        let spans = export::start(&config.telemetry).context("the exporter of spans could not start")?;
+        let spans =
+            export::start(&config.telemetry).context("the exporter of spans could not start")?;
         let database = Database::new(&config.database).context("DATABASE_URL is unusable")?;
         let redis = Redis::connect(&config.redis, &shutdown).context("REDIS_URL is unusable")?;
         let auth = Authenticator::new(
@@ -52,7 +53,6 @@ impl App {
             config.environment,
             database.clone(),
             metrics.clone(),
-            clock,
             &shutdown,
         )
         .context("authentication could not be set up")?;
@@ -80,15 +80,17 @@ async fn provider(config: &Config, metrics: &Metrics, shutdown: &Shutdown) -> an
         (LiveProvider::Auto | LiveProvider::Deepgram, Some(deepgram)) => {
             Ok(Live::Deepgram(deepgram))
         }
-        (LiveProvider::Deepgram, None) => anyhow::bail!("LIVE_PROVIDER=deepgram needs DEEPGRAM_API_KEY"),
-        (LiveProvider::Local, _) => embedded(config, metrics, shutdown).await,
-        (LiveProvider::Auto, None) => {
-            embedded(config, metrics, shutdown).await.or_else(|error| {
-                let why = format!("DEEPGRAM_API_KEY is not set, and the embedded engine is not there: {error:#}");
-                tracing::warn!("{why}");
-                Ok(Live::Absent(why.into()))
-            })
+        (LiveProvider::Deepgram, None) => {
+            anyhow::bail!("LIVE_PROVIDER=deepgram needs DEEPGRAM_API_KEY")
         }
+        (LiveProvider::Local, _) => embedded(config, metrics, shutdown).await,
+        (LiveProvider::Auto, None) => embedded(config, metrics, shutdown).await.or_else(|error| {
+            let why = format!(
+                "DEEPGRAM_API_KEY is not set, and the embedded engine is not there: {error:#}"
+            );
+            tracing::warn!("{why}");
+            Ok(Live::Absent(why.into()))
+        }),
     }
 }
 
@@ -108,6 +110,7 @@ async fn embedded(config: &Config, metrics: &Metrics, shutdown: &Shutdown) -> an
 
 /// This build has no embedded engine.
 #[cfg(not(feature = "local-speech"))]
+#[expect(clippy::unused_async, reason = "the same shape as with the engine")]
 async fn embedded(_: &Config, _: &Metrics, _: &Shutdown) -> anyhow::Result<Live> {
     anyhow::bail!("this build has no embedded engine (feature local-speech)")
 }

@@ -95,9 +95,9 @@ fn shape(event: &str, binary: Option<Bytes>) -> Shape {
         }
         Ok(Argument::Object(fields)) => match fields.audio_chunk {
             Some(Chunk::Text(text)) => Shape::Object(None, Some(text.into_owned())),
-            Some(Chunk::Placeholder { .. }) => binary.map_or(Shape::Other, |bytes| {
-                Shape::Object(Some(bytes), None)
-            }),
+            Some(Chunk::Placeholder { .. }) => {
+                binary.map_or(Shape::Other, |bytes| Shape::Object(Some(bytes), None))
+            }
             None => Shape::Object(None, None),
         },
         Ok(Argument::Text(text)) => Shape::Text(text.into_owned()),

@@ -12,7 +12,7 @@ use super::{
     LiveService,
     caller::Caller,
     inbox::{Inbox, Refused},
-    intake, journal, options,
+    intake, options,
     outbox::Outbox,
     payload::Payload,
     session::{Outcome, Session},
@@ -21,7 +21,7 @@ use super::{
 use crate::{
     lifecycle::Shutdown,
     model::{Error, ErrorKind, SessionId},
-    telemetry::metrics::label,
+    telemetry::{log_patterns, metrics::label},
 };
 
 /// One client behind one doorway. Cheap to clone.
@@ -71,8 +71,8 @@ impl Client {
     /// Greets, and says at once if its language cannot be heard here.
     pub fn greet(&self) {
         let (principal, language) = (&self.caller.principal, self.caller.language);
-        journal::connected(&principal.subject, principal.auth_type.as_str());
-        journal::language(&principal.subject, language);
+        log_patterns::websocket_connected(&principal.subject, principal.auth_type.as_str());
+        log_patterns::language_set(&principal.subject, language);
         self.outbox.push(Event::Connected(Connected {
             message: Connected::MESSAGE,
             user_id: principal.subject.clone(),
@@ -91,11 +91,11 @@ impl Client {
         match payload.decode() {
             Ok(Some(bytes)) => self.offer(bytes, received_at),
             Ok(None) => {
-                journal::empty_chunk();
+                log_patterns::empty_chunk();
                 Taken::Accepted
             }
             Err(error) => {
-                journal::undecodable(&error.detail);
+                log_patterns::undecodable_chunk(&error.detail);
                 self.refuse(&error, "invalid")
             }
         }
@@ -154,7 +154,7 @@ impl Client {
             Phase::Stopping(_) => {}
             Phase::Fresh | Phase::Stopped => {
                 *phase = Phase::Stopped;
-                journal::stop_without_session(&self.caller.principal.subject);
+                log_patterns::stop_without_session(&self.caller.principal.subject);
                 self.outbox.push(self.stopped(None));
             }
         }
@@ -166,7 +166,7 @@ impl Client {
         if let Phase::Running(_, inbox) = std::mem::replace(&mut *self.lock(), Phase::Stopped) {
             inbox.close();
         }
-        journal::disconnected(&self.caller.principal.subject);
+        log_patterns::websocket_disconnected(&self.caller.principal.subject);
         self.service.metrics.sockets.add(-1, &[label("door", self.caller.door)]);
     }
 
@@ -182,7 +182,7 @@ impl Client {
         match &*phase {
             Phase::Running(_, inbox) => Ok(inbox.clone()),
             Phase::Stopping(_) | Phase::Stopped => {
-                journal::not_open();
+                log_patterns::stream_not_open();
                 Err(Some(not_ready()))
             }
             Phase::Fresh => {
@@ -207,7 +207,7 @@ impl Client {
             }
         };
         if let Some(wanted) = &options.fell_back_from {
-            journal::language_fell_back(&self.caller.principal.subject, wanted);
+            log_patterns::language_fell_back(&self.caller.principal.subject, wanted);
         }
         let slot = match self.service.admit() {
             Ok(slot) => slot,
@@ -262,7 +262,7 @@ impl Client {
         let labels = [label("provider", self.service.live.name()), label("outcome", label_of)];
         self.service.metrics.live_sessions_ended.add(1, &labels);
         if let Outcome::Failed(error) = outcome {
-            journal::failed(&self.caller.principal.subject, error);
+            log_patterns::stream_failed(&self.caller.principal.subject, error);
             self.fail(error);
         }
         let mut phase = self.lock();
@@ -273,7 +273,7 @@ impl Client {
         }
         drop(phase);
         if stopped || matches!(outcome, Outcome::Finished) {
-            journal::stopped(&self.caller.principal.subject);
+            log_patterns::streaming_stopped(&self.caller.principal.subject);
             self.outbox.push(self.stopped(Some(id)));
         }
         if self.service.shutdown.soft().is_cancelled() {

@@ -28,6 +28,12 @@ struct State {
     closed: bool,
 }
 
+enum Next {
+    Chunk(AudioChunk),
+    End,
+    Wait,
+}
+
 /// Why a chunk was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
@@ -79,10 +85,11 @@ impl Inbox {
     /// The next chunk, or `None` once closed and empty. For one reader.
     pub async fn next(&self) -> Option<AudioChunk> {
         loop {
-            if let Some(answer) = self.take() {
-                return answer;
+            match self.take() {
+                Next::Chunk(chunk) => return Some(chunk),
+                Next::End => return None,
+                Next::Wait => self.filled.notified().await,
             }
-            self.filled.notified().await;
         }
     }
 
@@ -102,16 +109,16 @@ impl Inbox {
         state.closed || state.bytes * 2 <= state.bound_bytes
     }
 
-    fn take(&self) -> Option<Option<AudioChunk>> {
+    fn take(&self) -> Next {
         let mut state = self.lock();
         let Some(chunk) = state.chunks.pop_front() else {
-            return state.closed.then_some(None);
+            return if state.closed { Next::End } else { Next::Wait };
         };
         state.bytes -= chunk.bytes.len();
         if state.bytes * 2 <= state.bound_bytes {
             self.drained.notify_waiters();
         }
-        Some(Some(chunk))
+        Next::Chunk(chunk)
     }
 
     /// A panic elsewhere cannot leave the queue half changed, so poison means nothing here.

@@ -4,10 +4,9 @@ mod arguments;
 mod backoff;
 mod caller;
 mod client;
-mod inbox;
 mod command;
+mod inbox;
 mod intake;
-mod journal;
 pub mod options;
 mod outbox;
 mod pace;
@@ -89,10 +88,8 @@ impl LiveService {
             let text = "No authentication token provided";
             return Err(Error::new(ErrorKind::Unauthenticated, text));
         };
-        tokio::time::timeout(AUTHENTICATION, self.auth.authenticate(token))
-            .await
-            .unwrap_or_else(|_| {
-                Err(Error::new(ErrorKind::Timeout, "the credential could not be verified in time"))
-            })
+        tokio::time::timeout(AUTHENTICATION, self.auth.authenticate(token)).await.unwrap_or_else(
+            |_| Err(Error::new(ErrorKind::Timeout, "the credential could not be verified in time")),
+        )
     }
 }

@@ -79,10 +79,15 @@ pub struct Options {
 }
 
 /// Reads options for a session of `live`, with the socket's language where none is given.
-pub fn parse(given: &Map<String, Value>, socket: Language, live: &Live) -> Result<Options, Refusal> {
+pub fn parse(
+    given: &Map<String, Value>,
+    socket: Language,
+    live: &Live,
+) -> Result<Options, Refusal> {
     if let Some(unknown) = given.keys().find(|name| !NAMES.contains(&name.as_str())) {
         let mut refusal = Refusal::new("options", json!(NAMES));
-        refusal.message = format!("unknown option {}", unknown.chars().take(40).collect::<String>());
+        refusal.message =
+            format!("unknown option {}", unknown.chars().take(40).collect::<String>());
         return Err(refusal);
     }
     let (language, fell_back_from) = language(given, socket);
@@ -162,8 +167,7 @@ fn format(given: &Map<String, Value>) -> Result<(RawFormat, bool), Refusal> {
     };
     let sample_rate = integer(given, "sample_rate", SAMPLE_RATES)?.unwrap_or(16_000);
     let channels = integer(given, "channels", CHANNELS)?.unwrap_or(1);
-    let format =
-        RawFormat { encoding, sample_rate: sample_rate as u32, channels: channels as u16 };
+    let format = RawFormat { encoding, sample_rate: sample_rate as u32, channels: channels as u16 };
     Ok((format, encoding.bytes_per_sample().is_some()))
 }
 

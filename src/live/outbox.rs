@@ -88,11 +88,6 @@ impl Outbox {
         self.filled.notify_one();
     }
 
-    /// Whether the client is gone.
-    pub fn is_gone(&self) -> bool {
-        self.lock().gone
-    }
-
     /// The next event; or what to close with after all were taken; or `None` if the client is gone.
     pub async fn next(&self) -> Option<Result<Letter, Close>> {
         loop {
@@ -124,11 +119,11 @@ impl Outbox {
     /// A newer text makes a waiting interim at the end of the queue worthless.
     fn coalesce(&self, state: &mut State, next: &Event) {
         let newer = matches!(next, Event::Transcription(_));
-        let stale = state
-            .letters
-            .back()
-            .is_some_and(|last| last.event.weight() == Weight::Interim);
-        if newer && stale && let Some(letter) = state.letters.pop_back() {
+        let stale = state.letters.back().is_some_and(|last| last.event.weight() == Weight::Interim);
+        if newer
+            && stale
+            && let Some(letter) = state.letters.pop_back()
+        {
             self.count_dropped(&letter.event, "superseded");
         }
     }
@@ -181,7 +176,8 @@ mod tests {
     #[tokio::test]
     async fn finals_stay_in_order_and_interims_are_coalesced() {
         let outbox = outbox();
-        for event in [text(1, false), text(1, false), text(1, true), text(2, false), text(2, false)] {
+        for event in [text(1, false), text(1, false), text(1, true), text(2, false), text(2, false)]
+        {
             outbox.push(event);
         }
         assert_eq!(next(&outbox).await, (1, true));

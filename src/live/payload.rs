@@ -28,7 +28,9 @@ impl Payload {
         let invalid = |text: &str| Error::new(ErrorKind::InvalidRequest, text);
         let bytes = match self {
             Self::Binary(bytes) => bytes,
-            Self::Base64(text) => decode_base64(&text).ok_or_else(|| invalid(text::INVALID_AUDIO))?,
+            Self::Base64(text) => {
+                decode_base64(&text).ok_or_else(|| invalid(text::INVALID_AUDIO))?
+            }
             Self::Empty => return Ok(None),
             Self::Unreadable => return Err(invalid(text::UNREADABLE_AUDIO)),
         };

@@ -139,7 +139,6 @@ impl Ring {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use std::time::Instant;

@@ -8,17 +8,17 @@ use super::{
     LiveService,
     caller::Caller,
     inbox::Inbox,
-    intake, journal,
+    intake,
     options::Options,
     outbox::{Letter, Outbox},
     timeline::Timeline,
     trace::SessionTrace,
     upstream::{Upstream, Upstreamed},
-    wire::{AudioAck, Event, Failure, SpeechStarted, Transcription, UtteranceEnd},
+    wire::{AudioAck, Event, SpeechStarted, Transcription, UtteranceEnd},
 };
 use crate::{
     model::{AudioChunk, Error, ErrorKind, Segment, SessionId},
-    telemetry::metrics::label,
+    telemetry::{log_patterns, metrics::label},
     usage::{Meter, SessionStart},
 };
 
@@ -100,9 +100,10 @@ impl Session {
                 self.inbox.set_bound(intake::inbox_bound(intake.format));
                 self.begin();
                 let gauge = [label("provider", self.service.live.name())];
-                self.service.metrics.live_sessions.add(1, &gauge);
+                let live_sessions = self.service.metrics.live_sessions.clone();
+                live_sessions.add(1, &gauge);
                 let outcome = Box::pin(self.stream(intake.first)).await;
-                self.service.metrics.live_sessions.add(-1, &gauge);
+                live_sessions.add(-1, &gauge);
                 outcome
             }
         }
@@ -112,7 +113,8 @@ impl Session {
         let sampled = self.service.tracer.clone().filter(crate::telemetry::Tracer::samples);
         self.options.stream.report_sent = sampled.is_some();
         self.trace = sampled.map(|tracer| {
-            let provider = opentelemetry::KeyValue::new("transcribe.provider", self.service.live.name());
+            let provider =
+                opentelemetry::KeyValue::new("transcribe.provider", self.service.live.name());
             SessionTrace::begin(tracer, self.id, vec![provider])
         });
         let stream = &self.options.stream;
@@ -121,7 +123,7 @@ impl Session {
             owner: self.caller.principal.owner.clone(),
             service: self.service.live.name(),
             model: self.service.live.model_for(stream),
-            language: stream.language,
+            language: stream.language.as_str().to_owned(),
             diarize: stream.diarize,
             billed_channels: stream.billed_channels(),
             endpoint: super::PATH,
@@ -173,7 +175,7 @@ impl Session {
         let end_ms = self.timeline.place(&chunk, end_ms);
         self.received_ms = self.received_ms.max(end_ms);
         if let Some(trace) = &mut self.trace {
-            trace.queued(chunk.seq, chunk.bytes.len(), end_ms, chunk.received_at.into());
+            trace.queued(chunk.seq, chunk.bytes.len(), end_ms, chunk.received_at);
         }
     }
 
@@ -184,7 +186,7 @@ impl Session {
                 let language = self.options.stream.language;
                 let provider = self.service.live.name();
                 let user = &self.caller.principal.subject;
-                journal::started(user, language, provider, request_id.as_deref());
+                log_patterns::stream_started(user, language, provider, request_id.as_deref());
             }
             Upstreamed::Sent(seq, at) => {
                 if let Some(trace) = &mut self.trace {
@@ -266,7 +268,7 @@ impl Session {
                 meter.checkpoint(covered_ms);
                 self.metered_at = Instant::now();
             }
-            let acked_ms = meter.durable_ms();
+            let acked_ms = *meter.durable_ms().borrow();
             let ack = AudioAck {
                 session_id: self.id.to_string(),
                 acked_seq: self.timeline.acknowledge(acked_ms),
@@ -295,9 +297,4 @@ fn ticker() -> Interval {
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     tick.reset();
     tick
-}
-
-/// The event for an error that ended a session or kept it from starting.
-pub fn failure(error: &Error, timestamp: String) -> Event {
-    Event::Error(Failure::of(error, timestamp))
 }

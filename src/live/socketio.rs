@@ -22,12 +22,15 @@ use super::{
     arguments::{Audio, Options},
     caller::Caller,
     client::{Client, Taken},
-    journal,
     outbox::Letter,
     request,
     wire::{Close, MAX_MESSAGE_BYTES},
 };
-use crate::{model::Error, telemetry::metrics::label, web::Kill};
+use crate::{
+    model::Error,
+    telemetry::{log_patterns, metrics::label},
+    web::Kill,
+};
 
 const DOOR: &str = "socketio";
 /// A packet's text or one of its attachments, plus what base64 and framing add to them.
@@ -87,7 +90,7 @@ async fn admit(
     let principal = verified.map_err(|error| reject(&service, &error))?;
     let (language, fell_back_from) = request::language(parts);
     if let Some(wanted) = fell_back_from {
-        journal::language_fell_back(&principal.subject, &wanted);
+        log_patterns::language_fell_back(&principal.subject, &wanted);
     }
     let caller = Caller {
         principal,
@@ -101,7 +104,7 @@ async fn admit(
 }
 
 fn reject(service: &LiveService, error: &Error) -> Rejected {
-    journal::rejected(&error.detail);
+    log_patterns::connection_rejected(&error.detail);
     let labels = [label("door", DOOR), label("reason", error.kind.code())];
     service.metrics.sockets_refused.add(1, &labels);
     Rejected
@@ -111,7 +114,8 @@ fn register(socket: &SocketRef, client: &Client) {
     for event in ["audio_chunk", "audio_data"] {
         let client = client.clone();
         let bare_base64 = event == "audio_data";
-        socket.on(event, move |audio: Audio, ack: AckSender| hear(&client, audio, bare_base64, ack));
+        socket
+            .on(event, move |audio: Audio, ack: AckSender| hear(&client, audio, bare_base64, ack));
     }
     let starting = client.clone();
     socket.on("start_streaming", move |options: Options| {

@@ -23,8 +23,10 @@ pub fn after(mut segment: Segment, covered_ms: u64) -> Option<Segment> {
 }
 
 fn written(words: &[Word]) -> String {
-    let written: Vec<_> =
-        words.iter().map(|word| word.punctuated_word.as_ref().unwrap_or(&word.word).as_str()).collect();
+    let written: Vec<_> = words
+        .iter()
+        .map(|word| word.punctuated_word.as_ref().unwrap_or(&word.word).as_str())
+        .collect();
     written.join(" ")
 }
 

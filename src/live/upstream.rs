@@ -138,7 +138,8 @@ impl Upstream {
         };
         let Some(origin_ms) = self.ring.rewind(self.covered_ms) else {
             let detail = "the audio that a new connection needs is gone";
-            return self.over(ProviderError::new(ErrorClass::Unavailable, "no_replay", detail));
+            let error = ProviderError::new(ErrorClass::Unavailable, "no_replay", detail);
+            return Some(self.over(error));
         };
         let rate = self.ring.bytes_per_second().filter(|_| self.backoff.is_recovering());
         let pace = rate.map(Pace::start);
@@ -189,7 +190,8 @@ impl Upstream {
             }
             CloseReason::Finished if closed.audio_ms == Some(0) => {
                 let detail = "the provider could not decode any of the audio";
-                self.over(ProviderError::new(ErrorClass::Poison, "undecodable_audio", detail))
+                let error = ProviderError::new(ErrorClass::Poison, "undecodable_audio", detail);
+                Some(self.over(error))
             }
             CloseReason::Finished => {
                 let detail = "the provider ended the stream by itself";
@@ -213,21 +215,26 @@ impl Upstream {
     /// Waits and connects again, or gives up.
     fn failed(&mut self, error: ProviderError) -> Option<Upstreamed> {
         if !error.class.retryable() {
-            return self.over(error);
+            return Some(self.over(error));
         }
         let Some(delay) = self.backoff.next(error.retry_after) else {
-            return self.over(error);
+            return Some(self.over(error));
         };
-        tracing::warn!(provider = self.live.name(), code = error.code,
-            request_id = error.request_id, delay_ms = delay.as_millis() as u64,
-            "Deepgram error: {}; connecting again", error.detail);
+        tracing::warn!(
+            provider = self.live.name(),
+            code = error.code,
+            request_id = error.request_id,
+            delay_ms = delay.as_millis() as u64,
+            "Deepgram error: {}; connecting again",
+            error.detail
+        );
         self.state = State::Waiting(Box::pin(sleep(delay)));
         None
     }
 
-    fn over(&mut self, error: ProviderError) -> Option<Upstreamed> {
+    fn over(&mut self, error: ProviderError) -> Upstreamed {
         self.state = State::Over;
-        Some(Upstreamed::Failed(error))
+        Upstreamed::Failed(error)
     }
 }
 

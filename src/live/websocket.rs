@@ -28,14 +28,13 @@ use super::{
     caller::Caller,
     client::{Client, Taken},
     command::Command,
-    journal,
     payload::Payload,
     request,
     wire::{Close, MAX_MESSAGE_BYTES},
 };
 use crate::{
     model::Error,
-    telemetry::metrics::label,
+    telemetry::{log_patterns, metrics::label},
     web::{error, request_id::RequestId},
 };
 
@@ -66,7 +65,7 @@ pub async fn upgrade(State(service): State<LiveService>, request: Request) -> Re
     };
     let (language, fell_back_from) = request::language(&parts);
     if let Some(wanted) = fell_back_from {
-        journal::language_fell_back(&principal.subject, &wanted);
+        log_patterns::language_fell_back(&principal.subject, &wanted);
     }
     let (ip, user_agent) = (request::ip(&parts), request::user_agent(&parts));
     let caller = Caller { principal, language, ip, user_agent, door: DOOR };
@@ -76,7 +75,7 @@ pub async fn upgrade(State(service): State<LiveService>, request: Request) -> Re
 }
 
 fn refuse(service: &LiveService, refusal: &Error, parts: &Parts) -> Response {
-    journal::rejected(&refusal.detail);
+    log_patterns::connection_rejected(&refusal.detail);
     let labels = [label("door", DOOR), label("reason", refusal.kind.code())];
     service.metrics.sockets_refused.add(1, &labels);
     error::render(refusal, parts.extensions.get::<RequestId>())

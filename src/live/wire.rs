@@ -222,7 +222,14 @@ impl Failure {
     pub fn of(error: &Error, timestamp: String) -> Self {
         let kind = error.kind;
         let (code, retryable) = (kind.code(), kind.retryable());
-        Self { message: error.detail.clone(), code, retryable, timestamp, option: None, allowed: None }
+        Self {
+            message: error.detail.clone(),
+            code,
+            retryable,
+            timestamp,
+            option: None,
+            allowed: None,
+        }
     }
 }
 

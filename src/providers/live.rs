@@ -43,9 +43,7 @@ impl Live {
     /// Whether a model, or any model where none is named, hears the language.
     pub fn hears(&self, model: Option<&str>, language: Language) -> bool {
         match self {
-            Self::Deepgram(_) => {
-                model.is_none_or(|model| deepgram::model::hears(model, language))
-            }
+            Self::Deepgram(_) => model.is_none_or(|model| deepgram::model::hears(model, language)),
             #[cfg(feature = "local-speech")]
             Self::Local(_) => language == Language::ENGLISH,
             Self::Absent(_) => true,
@@ -78,7 +76,9 @@ impl Live {
     pub fn available(&self) -> Result<(), Error> {
         match self {
             Self::Absent(why) => Err(Error::new(ErrorKind::ProviderUnavailable, &**why)),
-            _ => Ok(()),
+            Self::Deepgram(_) => Ok(()),
+            #[cfg(feature = "local-speech")]
+            Self::Local(_) => Ok(()),
         }
     }
 

@@ -2,12 +2,7 @@
 
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{
-    body::Body,
-    extract::ConnectInfo,
-    http::Request,
-    response::Response,
-};
+use axum::{body::Body, extract::ConnectInfo, http::Request, response::Response};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
@@ -72,12 +67,8 @@ where
     }
 }
 
-async fn converse<S>(
-    stream: TcpStream,
-    peer: SocketAddr,
-    service: S,
-    permit: OwnedSemaphorePermit,
-) where
+async fn converse<S>(stream: TcpStream, peer: SocketAddr, service: S, permit: OwnedSemaphorePermit)
+where
     S: Service<Request<Body>, Response = Response, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {

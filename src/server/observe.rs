@@ -9,7 +9,11 @@ use axum::{
 use crate::telemetry::{Metrics, metrics::label};
 
 /// Counts one request; unknown paths share one label, so that nobody can grow it.
-pub(super) async fn requests(State(metrics): State<Metrics>, request: Request, next: Next) -> Response {
+pub(super) async fn requests(
+    State(metrics): State<Metrics>,
+    request: Request,
+    next: Next,
+) -> Response {
     let route = request
         .extensions()
         .get::<MatchedPath>()

@@ -28,8 +28,10 @@ use crate::{
 /// The public service: routes, with Socket.IO beside them and CORS around both.
 pub(super) fn service(
     app: &Arc<App>,
-) -> impl Service<Request<Body>, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static
-{
+) -> impl Service<Request<Body>, Response = Response, Error = Infallible, Future: Send>
++ Clone
++ Send
++ 'static {
     let (socketio, _io) = socketio::layer(app.live.clone());
     let routes = Router::new()
         // Public.

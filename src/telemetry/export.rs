@@ -8,6 +8,8 @@ use opentelemetry_sdk::{
     trace::{BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider},
 };
 
+use secrecy::ExposeSecret;
+
 use crate::config::TelemetryConfig;
 
 /// Spans that may wait for the collector: four seconds of 4 000 sampled chunks a second.
@@ -17,7 +19,11 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 /// Starts the exporter, where an endpoint is configured.
 pub fn start(config: &TelemetryConfig) -> anyhow::Result<Option<SdkTracerProvider>> {
     let Some(endpoint) = &config.otlp_endpoint else { return Ok(None) };
-    let headers: HashMap<String, String> = config.otlp_headers.clone().into_iter().collect();
+    let headers: HashMap<String, String> = config
+        .otlp_headers
+        .iter()
+        .map(|(name, value)| (name.clone(), value.expose_secret().to_owned()))
+        .collect();
     let exporter = SpanExporter::builder()
         .with_http()
         .with_protocol(Protocol::HttpBinary)

@@ -8,7 +8,7 @@ use crate::config::{LogFormat, TelemetryConfig};
 pub fn start(config: &TelemetryConfig) {
     let filter = EnvFilter::new(format!(
         "{level},hyper=warn,h2=warn,rustls=warn,sqlx=warn,fred=warn,opentelemetry=warn,ort=warn",
-        level = config.log_level
+        level = config.log_level.as_filter()
     ));
     let registry = tracing_subscriber::registry().with(filter);
     let installed = match config.log_format {

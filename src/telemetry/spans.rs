@@ -4,7 +4,9 @@ use std::time::{Instant, SystemTime};
 
 use opentelemetry::{
     Context, KeyValue,
-    trace::{Link, Span, SpanContext, SpanKind, Status, TraceContextExt, Tracer as _, TracerProvider},
+    trace::{
+        Link, Span, SpanContext, SpanKind, Status, TraceContextExt, Tracer as _, TracerProvider,
+    },
 };
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 
@@ -49,7 +51,12 @@ impl Tracer {
     }
 
     /// Writes the span of a session's start; everything later links to it.
-    pub fn start(&self, name: &'static str, at: SystemTime, attributes: Vec<KeyValue>) -> SpanContext {
+    pub fn start(
+        &self,
+        name: &'static str,
+        at: SystemTime,
+        attributes: Vec<KeyValue>,
+    ) -> SpanContext {
         let builder = self.tracer.span_builder(name).with_kind(SpanKind::Server);
         let mut span = builder
             .with_start_time(at)
@@ -62,15 +69,15 @@ impl Tracer {
 
     /// Writes a root span and its children, all of them over.
     pub fn tree(&self, link: &SpanContext, root: Record, children: Vec<Record>) {
-        let span = self
+        let mut span = self
             .tracer
             .span_builder(root.name)
             .with_kind(SpanKind::Internal)
             .with_start_time(root.start)
             .with_attributes(root.attributes)
             .with_links(vec![Link::with_context(link.clone())])
-            .with_status(root.status)
             .start_with_context(&self.tracer, &Context::new());
+        span.set_status(root.status);
         let parent = Context::new().with_span(span);
         for child in children {
             let mut span = self
@@ -79,8 +86,8 @@ impl Tracer {
                 .with_kind(SpanKind::Internal)
                 .with_start_time(child.start)
                 .with_attributes(child.attributes)
-                .with_status(child.status)
                 .start_with_context(&self.tracer, &parent);
+            span.set_status(child.status);
             span.end_with_timestamp(child.end);
         }
         parent.span().end_with_timestamp(root.end);

@@ -231,6 +231,8 @@ async fn send(
     let lost = |detail: String| ProviderError::new(ErrorClass::Unavailable, "send", detail);
     match timeout(HALF_OPEN, sink.send(message)).await {
         Ok(sent) => sent.map_err(|error| lost(error.to_string())),
-        Err(_) => Err(ProviderError::new(ErrorClass::Timeout, "send_timeout", "it stopped reading")),
+        Err(_) => {
+            Err(ProviderError::new(ErrorClass::Timeout, "send_timeout", "it stopped reading"))
+        }
     }
 }

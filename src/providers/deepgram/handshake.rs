@@ -30,31 +30,32 @@ pub(super) async fn connect(
     key: &SecretString,
 ) -> Result<(Socket, Option<String>), ProviderError> {
     timeout(DEADLINE, dial(url, key)).await.unwrap_or_else(|_| {
-        Err(ProviderError::new(ErrorClass::Timeout, "connect_timeout", "no answer to the handshake"))
+        Err(ProviderError::new(
+            ErrorClass::Timeout,
+            "connect_timeout",
+            "no answer to the handshake",
+        ))
     })
 }
 
-async fn dial(
-    url: &Url,
-    key: &SecretString,
-) -> Result<(Socket, Option<String>), ProviderError> {
-    let unreachable =
-        |error: std::io::Error| ProviderError::new(ErrorClass::Unavailable, "connect", error.to_string());
+async fn dial(url: &Url, key: &SecretString) -> Result<(Socket, Option<String>), ProviderError> {
+    let unreachable = |error: std::io::Error| {
+        ProviderError::new(ErrorClass::Unavailable, "connect", error.to_string())
+    };
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     let port = url.port_or_known_default().unwrap_or(443);
     let tcp = TcpStream::connect((host, port)).await.map_err(unreachable)?;
     tcp.set_nodelay(true).map_err(unreachable)?;
-    let mut request = url.as_str().into_client_request().map_err(|error| refusal(error))?;
+    let mut request = url.as_str().into_client_request().map_err(refusal)?;
     request.headers_mut().insert(header::AUTHORIZATION, authorization(key)?);
-    let (socket, response) = client_async_tls_with_config(request, tcp, Some(buffers()), None)
-        .await
-        .map_err(refusal)?;
+    let (socket, response) =
+        client_async_tls_with_config(request, tcp, Some(buffers()), None).await.map_err(refusal)?;
     Ok((socket, request_id(response.headers())))
 }
 
 fn authorization(key: &SecretString) -> Result<HeaderValue, ProviderError> {
-    let mut value = HeaderValue::from_str(&format!("Token {}", key.expose_secret()))
-        .map_err(|_| {
+    let mut value =
+        HeaderValue::from_str(&format!("Token {}", key.expose_secret())).map_err(|_| {
             ProviderError::new(ErrorClass::Credentials, "bad_key", "the key is not a header value")
         })?;
     value.set_sensitive(true);

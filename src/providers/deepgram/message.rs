@@ -12,8 +12,12 @@ use crate::{
 enum Message {
     Results(Results),
     Metadata(Metadata),
-    SpeechStarted { timestamp: f64 },
-    UtteranceEnd { last_word_end: f64 },
+    SpeechStarted {
+        timestamp: f64,
+    },
+    UtteranceEnd {
+        last_word_end: f64,
+    },
     Error(ClientError),
     #[serde(other)]
     Other,
@@ -106,7 +110,9 @@ impl Parser {
                 Heard::Events(vec![StreamEvent::SpeechStarted { at_ms: ms(timestamp) }])
             }
             Ok(Message::UtteranceEnd { last_word_end }) => {
-                Heard::Events(vec![StreamEvent::UtteranceEnd { last_word_end_ms: ms(last_word_end) }])
+                Heard::Events(vec![StreamEvent::UtteranceEnd {
+                    last_word_end_ms: ms(last_word_end),
+                }])
             }
             Ok(Message::Error(error)) => Heard::Complaint(error.description),
             Ok(Message::Other) => Heard::Ignored,
@@ -195,7 +201,8 @@ mod tests {
     #[test]
     fn a_final_is_text_and_coverage() {
         let events = events(Parser::new(1).parse(FINAL));
-        let [StreamEvent::Transcript(segment), StreamEvent::Covered { until_ms: 2750 }] = &events[..]
+        let [StreamEvent::Transcript(segment), StreamEvent::Covered { until_ms: 2750 }] =
+            &events[..]
         else {
             panic!("{events:?}")
         };
