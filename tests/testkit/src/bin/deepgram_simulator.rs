@@ -59,8 +59,7 @@ async fn main() -> anyhow::Result<()> {
     let config = read(&arguments)?;
     let simulator = Simulator::start(config).await?;
     writeln!(std::io::stdout(), "listening on {}", simulator.base_url())?;
-    let mut terminate =
-        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     tokio::select! {
         interrupted = tokio::signal::ctrl_c() => interrupted?,
         _ = terminate.recv() => {}

@@ -143,7 +143,8 @@ impl Audio {
         let mut spoken = Vec::new();
         for (channel, recognizer) in self.recognizers.iter_mut().enumerate() {
             let said = ask(recognizer);
-            spoken.extend(said.into_iter().map(|said| render(&self.stamp, said, channel, channels)));
+            spoken
+                .extend(said.into_iter().map(|said| render(&self.stamp, said, channel, channels)));
         }
         spoken
     }

@@ -106,7 +106,8 @@ mod tests {
         let (nova_2, nova_3) = (Model::find("nova-2").unwrap(), Model::find("nova-3").unwrap());
         let codes = "en es fr it de pt nl hi ja ko zh sv no da fi pl ru tr ar el he cs uk ro hu id ms \
             th vi";
-        let missing: Vec<_> = codes.split_whitespace().filter(|code| !nova_2.speaks(code)).collect();
+        let missing: Vec<_> =
+            codes.split_whitespace().filter(|code| !nova_2.speaks(code)).collect();
         assert_eq!(missing, ["ar", "he"]);
         assert!(codes.split_whitespace().all(|code| nova_3.speaks(code)));
         assert!(!nova_2.speaks("xx") && !nova_3.speaks("xx"));

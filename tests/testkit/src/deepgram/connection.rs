@@ -414,8 +414,8 @@ impl Connection {
         let drain = async { while self.ws.next().await.is_some_and(|message| message.is_ok()) {} };
         // A client that keeps TCP open after its close frame has closed all the same.
         let _ = timeout(PATIENCE, drain).await;
-        let (code, reason) =
-            frame.map_or((1005, String::new()), |frame| (frame.code.into(), frame.reason.to_string()));
+        let (code, reason) = frame
+            .map_or((1005, String::new()), |frame| (frame.code.into(), frame.reason.to_string()));
         End::Client { code, reason }
     }
 }

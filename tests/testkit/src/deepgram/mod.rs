@@ -30,8 +30,8 @@ use anyhow::Context;
 use tokio::net::{TcpListener, TcpSocket};
 
 pub use config::Config;
-pub use fault::{Action, At, Door, Fault};
 use fault::Gate;
+pub use fault::{Action, At, Door, Fault};
 pub use query::Query;
 pub use record::{End, Record, Request, SentFinal};
 pub use refusal::{Body, Refusal};
@@ -160,8 +160,7 @@ impl Simulator {
         deadline: Duration,
         fits: impl Fn(&Record) -> bool,
     ) -> anyhow::Result<Record> {
-        let find =
-            |book: &record::Book| book.streams.iter().find(|record| fits(record)).cloned();
+        let find = |book: &record::Book| book.streams.iter().find(|record| fits(record)).cloned();
         self.shared.book.wait(deadline, find, describe).await
     }
 

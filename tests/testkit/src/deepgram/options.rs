@@ -10,8 +10,8 @@ use super::refusal::Refusal;
 const ENDPOINTING_MS: u64 = 10;
 const KEYTERM_TOKENS: usize = 500;
 const ENCODINGS: [&str; 11] = [
-    "linear16", "linear32", "flac", "alaw", "mulaw", "amr-nb", "amr-wb", "opus", "ogg-opus", "speex",
-    "g729",
+    "linear16", "linear32", "flac", "alaw", "mulaw", "amr-nb", "amr-wb", "opus", "ogg-opus",
+    "speex", "g729",
 ];
 
 /// What was asked for.
@@ -98,7 +98,11 @@ impl Options {
 
 fn read_model(query: &Query) -> Result<(Model, String), Refusal> {
     let none = || {
-        Refusal::new(400, "Bad Request", "Bad Request: No such model/language/tier combination found.")
+        Refusal::new(
+            400,
+            "Bad Request",
+            "Bad Request: No such model/language/tier combination found.",
+        )
     };
     let asked = query.set("model").or(query.set("tier")).unwrap_or("base-general");
     let model = Model::find(asked).ok_or_else(none)?;
@@ -188,7 +192,8 @@ mod tests {
 
     #[test]
     fn defaults_are_the_documented_ones() {
-        let options = Options::live(&Query::parse("encoding=mulaw&sample_rate=8000&channels=2")).unwrap();
+        let options =
+            Options::live(&Query::parse("encoding=mulaw&sample_rate=8000&channels=2")).unwrap();
         assert_eq!(options.model.arch, "base");
         assert_eq!(options.endpointing_ms, Some(10));
         assert_eq!(options.bytes_per_second(), Some(16_000));

@@ -49,7 +49,8 @@ mod tests {
 
     #[test]
     fn clients_write_the_same_in_many_ways() {
-        let query = Query::parse("keyterm=a+b&keyterm=c%20d&punctuate=True&model=None&diarize=false");
+        let query =
+            Query::parse("keyterm=a+b&keyterm=c%20d&punctuate=True&model=None&diarize=false");
         assert_eq!(query.all("keyterm").collect::<Vec<_>>(), ["a b", "c d"]);
         assert!(query.flag("punctuate") && !query.flag("diarize") && !query.flag("absent"));
         assert_eq!(query.set("model"), None);

@@ -98,7 +98,8 @@ fn silence_gives_empty_results() {
 #[test]
 fn without_endpointing_speech_is_only_cut_by_length() {
     let script = Script::counting_with_pauses(4, Duration::from_secs(1));
-    let said = recognizer(&script, Rules { endpointing_us: None, ..rules() }).advance(30 * SECOND_US);
+    let said =
+        recognizer(&script, Rules { endpointing_us: None, ..rules() }).advance(30 * SECOND_US);
     assert!(finals(&said).iter().all(|seen| !seen.speech_final));
 }
 

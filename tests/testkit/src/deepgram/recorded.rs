@@ -31,7 +31,8 @@ pub(crate) fn transcribe(
     let options = Options::recorded(query)?;
     let known = shared.config.recordings.iter();
     let sha256 = sha256_hex(body);
-    let script = known.filter(|(known, _)| *known == sha256).map(|(_, script)| script.clone()).next();
+    let script =
+        known.filter(|(known, _)| *known == sha256).map(|(_, script)| script.clone()).next();
     let script = script.unwrap_or_else(|| shared.script());
     let (heard_us, channels) =
         if is_json { measure_url(body, &script)? } else { measure(body, &options)? };

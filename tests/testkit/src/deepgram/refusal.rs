@@ -45,10 +45,9 @@ impl Refusal {
                 "ASR_PAYMENT_REQUIRED",
                 "Project does not have enough credits for an ASR request and does not have an overage agreement.",
             ),
-            403 => (
-                "INSUFFICIENT_PERMISSIONS",
-                "Project does not have access to the requested model.",
-            ),
+            403 => {
+                ("INSUFFICIENT_PERMISSIONS", "Project does not have access to the requested model.")
+            }
             429 => ("TOO_MANY_REQUESTS", "Too many requests. Please try again later"),
             503 => ("Service Unavailable", "Please try again later"),
             _ => ("ERROR", "The request failed."),

@@ -138,7 +138,10 @@ impl Script {
         let folder = path.parent().context("a file has a folder")?;
         let mut names: Vec<_> = read_clips(path)?.into_iter().map(|clip| clip.file).collect();
         names.dedup();
-        names.into_iter().map(|name| Ok((folder.join(&name), Self::load(path, Some(&name))?))).collect()
+        names
+            .into_iter()
+            .map(|name| Ok((folder.join(&name), Self::load(path, Some(&name))?)))
+            .collect()
     }
 
     /// Where the last word ends; `None` for a script without an end.
@@ -289,9 +292,12 @@ mod tests {
     fn words_repeat() {
         let script = Script::words(vec![Word::new("a", 0.5, 0.6)]);
         let script = script.repeated_every(Duration::from_secs(2));
-        let starts: Vec<_> = first(&mut script.voice(None), 3).into_iter().map(|(_, at)| at).collect();
+        let starts: Vec<_> =
+            first(&mut script.voice(None), 3).into_iter().map(|(_, at)| at).collect();
         assert_eq!(starts, [500_000, 2_500_000, 4_500_000]);
-        assert!(Script::silence().repeated_every(Duration::from_secs(1)).voice(None).peek().is_none());
+        assert!(
+            Script::silence().repeated_every(Duration::from_secs(1)).voice(None).peek().is_none()
+        );
     }
 
     #[test]

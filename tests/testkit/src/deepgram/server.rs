@@ -125,7 +125,11 @@ fn door_of(request: &Request<Incoming>) -> Option<Door> {
     }
 }
 
-async fn answer_recorded(call: Call, shared: &Shared, seen: &mut record::Request) -> Response<Body> {
+async fn answer_recorded(
+    call: Call,
+    shared: &Shared,
+    seen: &mut record::Request,
+) -> Response<Body> {
     let Call { request_id, query, headers, request } = call;
     if let Err(refusal) = check_credential(&headers, shared) {
         return refuse(&refusal, request_id);

@@ -3,7 +3,10 @@
 /// Words in lower case without punctuation.
 pub fn normalize(text: &str) -> Vec<String> {
     let word = |word: &str| {
-        word.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>()
+        word.chars()
+            .filter(|c| c.is_alphanumeric())
+            .flat_map(char::to_lowercase)
+            .collect::<String>()
     };
     text.split(|c: char| c.is_whitespace() || c == '-')
         .map(word)

@@ -32,7 +32,10 @@ impl Wav {
 
     /// Reads a file's bytes.
     pub fn parse(bytes: &[u8]) -> anyhow::Result<Self> {
-        ensure!(bytes.len() > 12 && bytes.starts_with(b"RIFF") && &bytes[8..12] == b"WAVE", "no WAV");
+        ensure!(
+            bytes.len() > 12 && bytes.starts_with(b"RIFF") && &bytes[8..12] == b"WAVE",
+            "no WAV"
+        );
         let mut format = None;
         let mut at = 12;
         while let Some(chunk) = bytes.get(at..at + 8) {

@@ -35,7 +35,8 @@ impl Mp3 {
     fn step(&mut self, at: &mut usize) -> bool {
         let Some(window) = self.buffer.get(*at..*at + ID3_HEADER_BYTES) else { return false };
         if window.starts_with(b"ID3") {
-            let size = window[6..10].iter().fold(0, |size, byte| size << 7 | usize::from(byte & 0x7f));
+            let size =
+                window[6..10].iter().fold(0, |size, byte| size << 7 | usize::from(byte & 0x7f));
             self.skip = ID3_HEADER_BYTES + size;
         } else if let Some((length, duration_ns)) = frame(window) {
             self.skip = length;

@@ -55,7 +55,9 @@ impl Wav {
                 let Some(fields) = self.header.get(body..body + 16) else { return };
                 format = Some(Format {
                     channels: u16::from_le_bytes([fields[2], fields[3]]),
-                    bytes_per_second: u32::from_le_bytes([fields[8], fields[9], fields[10], fields[11]]),
+                    bytes_per_second: u32::from_le_bytes([
+                        fields[8], fields[9], fields[10], fields[11],
+                    ]),
                 });
             }
             at = body + length + length % 2;

@@ -62,7 +62,11 @@ impl Webm {
             TIMECODE_SCALE | CLUSTER_TIMECODE => {
                 let content = self.buffer.get(body..body + size as usize)?;
                 let value = content.iter().fold(0_u64, |value, byte| value << 8 | u64::from(*byte));
-                if id as u32 == TIMECODE_SCALE { self.scale_ns = value } else { self.cluster = value }
+                if id as u32 == TIMECODE_SCALE {
+                    self.scale_ns = value
+                } else {
+                    self.cluster = value
+                }
             }
             SIMPLE_BLOCK | BLOCK => {
                 let content = self.buffer.get(body..body + 4.min(size as usize))?;
