@@ -84,7 +84,7 @@ mod tests {
         assert_eq!(looks.load(Ordering::SeqCst), 1);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_look_that_hangs_is_unhealthy() {
         let probe = Probe::new(Duration::ZERO, Duration::from_millis(50));
         let health = probe.check(std::future::pending).await;

@@ -3,6 +3,8 @@
 mod error;
 mod migrator;
 #[cfg(test)]
+pub(crate) mod private;
+#[cfg(test)]
 mod tests;
 
 use std::{future::Future, sync::Arc, time::Duration};
