@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::Write,
     net::TcpListener,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
@@ -17,10 +18,12 @@ use tokio::sync::OnceCell;
 use super::{Database, migrate};
 use crate::config::{Config, DatabaseConfig, Env};
 
-/// Runs the server until standard input ends, which the end of this process does by itself.
+/// Runs the server until a line comes in, or until standard input ends, which the end of this
+/// process does by itself and after which nothing is left.
 const GUARD: &str = r#""$1/postgres" -D "$2/data" -p "$3" -k "$2" -c listen_addresses=127.0.0.1 \
     -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=200 \
-    >"$2/log" 2>&1 & pid=$!; read -r _; kill -QUIT $pid; wait $pid; [ "$4" = keep ] || rm -rf "$2""#;
+    >"$2/log" 2>&1 & pid=$!
+    if read -r _; then kill -QUIT $pid; wait $pid; else kill -QUIT $pid; wait $pid; rm -rf "$2"; fi"#;
 
 static SHARED: LazyLock<Server> = LazyLock::new(|| {
     let server = Server::prepare();
@@ -57,7 +60,7 @@ impl Server {
     pub(crate) fn start(&self) {
         let mut guard = command(Path::new("/bin/sh"));
         guard.args(["-c", GUARD, "sh"]).arg(binaries()).arg(&self.folder);
-        guard.args([self.port.to_string(), "keep".to_owned()]).stdin(Stdio::piped());
+        guard.arg(self.port.to_string()).stdin(Stdio::piped());
         *self.guard.lock().unwrap() = Some(guard.spawn().unwrap());
         let until = Instant::now() + Duration::from_secs(30);
         let ready = || {
@@ -74,7 +77,7 @@ impl Server {
     /// Stops it at once, as a crash would.
     pub(crate) fn stop(&self) {
         if let Some(mut guard) = self.guard.lock().unwrap().take() {
-            drop(guard.stdin.take());
+            guard.stdin.take().unwrap().write_all(b"\n").unwrap();
             guard.wait().unwrap();
         }
     }

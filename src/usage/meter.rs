@@ -49,7 +49,7 @@ impl Cursor {
         );
         let now = clock.now();
         Self {
-            start,
+            start: start.storable(),
             price,
             started_at: now.naive_utc(),
             target_ms: AtomicU64::new(billed_ms),
