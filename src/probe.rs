@@ -70,7 +70,7 @@ mod tests {
 
     #[tokio::test]
     async fn many_questions_make_one_look() {
-        let probe = Probe::new(Duration::from_secs(60), Duration::from_secs(1));
+        let probe = Probe::new(Duration::from_mins(1), Duration::from_secs(1));
         let looks = AtomicUsize::new(0);
         let ask = || {
             probe.check(async || {

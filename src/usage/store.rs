@@ -106,7 +106,7 @@ async fn lock_sessions(
     )
     .fetch_all(connection)
     .await?;
-    Ok(rows.into_iter().map(|row| (row.id, row.billed_until_ms as u64)).collect())
+    Ok(rows.into_iter().map(|row| (row.id, row.billed_until_ms.cast_unsigned())).collect())
 }
 
 async fn insert_rows(connection: &mut PgConnection, rows: &[Row<'_>]) -> Result<(), sqlx::Error> {
@@ -179,7 +179,7 @@ impl<'a> NewRow<'a> {
 
 async fn move_cursors(connection: &mut PgConnection, rows: &[Row<'_>]) -> Result<(), sqlx::Error> {
     let ids: Vec<Uuid> = rows.iter().map(|row| row.entry.cursor.start.session_id.0).collect();
-    let until: Vec<i64> = rows.iter().map(|row| row.until_ms as i64).collect();
+    let until: Vec<i64> = rows.iter().map(|row| row.until_ms.cast_signed()).collect();
     let finished: Vec<bool> = rows.iter().map(|row| row.entry.finished).collect();
     let times: Vec<_> = rows.iter().map(|row| row.entry.at).collect();
     sqlx::query!(

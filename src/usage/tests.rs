@@ -83,8 +83,8 @@ async fn checkpoints_are_rows_and_the_view_is_one() {
     }
     meter.finish(12_345);
     assert!(usage.flush(DEADLINE).await);
-    let expected = [(0, 5_000), (5_000, 10_001), (10_001, 12_345)]
-        .map(|(from, to)| (from as i64, to as i64, nova_2().between(from, to).0));
+    let expected = [(0_i64, 5_000_i64), (5_000, 10_001), (10_001, 12_345)]
+        .map(|(from, to)| (from, to, nova_2().between(from.cast_unsigned(), to.cast_unsigned()).0));
     assert_eq!(rows(&database, session).await, expected);
     let view: (i64, i64, f64, i64, bool, String) = sqlx::query_as(
         "SELECT v.checkpoints, v.cost_micros::bigint, v.cost_usd, v.audio_ms::bigint,
@@ -214,17 +214,16 @@ fn ranges_in_any_order_from_anywhere_bill_no_millisecond_twice() {
             prop_assert!(pair[0].1 <= pair[1].0, "{pair:?} overlap");
         }
         let covered = |ms: i64| {
-            writers
-                .iter()
-                .flatten()
-                .any(|(from, length)| (*from as i64..(*from + *length) as i64).contains(&ms))
+            writers.iter().flatten().any(|(from, length)| {
+                (from.cast_signed()..(from + length).cast_signed()).contains(&ms)
+            })
         };
         for (from, until, cost) in &rows {
             prop_assert!((*from..*until).all(covered));
-            prop_assert_eq!(*cost, nova_2().between(*from as u64, *until as u64).0);
+            prop_assert_eq!(*cost, nova_2().between(from.cast_unsigned(), until.cast_unsigned()).0);
         }
         // Nothing after the last range is billed, and what reaches furthest is.
-        let reach = rows.last().map_or(0, |row| row.1 as u64);
+        let reach = rows.last().map_or(0, |row| row.1.cast_unsigned());
         prop_assert_eq!(Some(reach), last);
         Ok(())
     });
