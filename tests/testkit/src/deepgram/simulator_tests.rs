@@ -13,6 +13,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const LINEAR: &str = "model=nova-3&encoding=linear16&sample_rate=16000";
 const SECOND_BYTES: usize = 32_000;
 
+type Headers<'a> = &'a [(&'a str, &'a str)];
+
 async fn start(config: Config) -> Simulator {
     Simulator::start(config).await.unwrap()
 }
@@ -24,7 +26,7 @@ async fn open(simulator: &Simulator, query: &str) -> RawSocket {
 async fn try_open(
     simulator: &Simulator,
     query: &str,
-    headers: &[(&str, &str)],
+    headers: Headers<'_>,
 ) -> anyhow::Result<RawSocket> {
     RawSocket::connect(&format!("{}/v1/listen?{query}", simulator.base_url()), headers).await
 }
@@ -191,7 +193,7 @@ async fn the_door_refuses_as_the_real_one() {
     let config = Config { keys: Some(vec!["good".to_owned()]), ..Config::default() };
     let simulator = start(config).await;
     let good = ("authorization", "Token good");
-    let cases: [(&str, &[(&str, &str)], u16); 7] = [
+    let cases: [(&str, Headers, u16); 7] = [
         (LINEAR, &[("authorization", "Token bad")], 401),
         (LINEAR, &[("authorization", "good")], 401),
         (LINEAR, &[], 401),

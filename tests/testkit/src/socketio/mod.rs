@@ -115,7 +115,7 @@ impl Client {
         loop {
             match client.packet(until).await? {
                 (Packet::Connect(name, answer), _) if name == options.namespace => {
-                    client.sid = answer["sid"].as_str().unwrap_or_default().to_owned();
+                    answer["sid"].as_str().unwrap_or_default().clone_into(&mut client.sid);
                     return Ok(client);
                 }
                 (Packet::ConnectError(_, error), _) => return Err(ConnectError(error).into()),
@@ -363,3 +363,6 @@ impl std::fmt::Display for TransportEnd {
 }
 
 impl std::error::Error for TransportEnd {}
+
+#[cfg(test)]
+mod tests;
