@@ -104,7 +104,7 @@ async fn a_conversation() {
 
 #[tokio::test]
 async fn a_refusal_is_told_apart() {
-    let (url, _peer, _) =
+    let (url, _peer, _heard) =
         peer(&[r#"0{"sid":"e"}"#, "<", r#"44/n,{"message":"Connection rejected by server"}"#])
             .await;
     let error = Client::connect(&url, options()).await.unwrap_err();
