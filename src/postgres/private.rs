@@ -130,7 +130,9 @@ pub(crate) async fn database() -> Database {
     TEMPLATE.get_or_init(make_template).await;
     let name = fresh_name();
     shared().create(&name, "app").await;
-    at(&shared().url(&name))
+    let database = at(&shared().url(&name));
+    migrate(&database).await.unwrap();
+    database
 }
 
 /// A handle on that address, without connecting.

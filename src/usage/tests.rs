@@ -229,3 +229,37 @@ fn ranges_in_any_order_from_anywhere_bill_no_millisecond_twice() {
     });
     outcome.unwrap();
 }
+
+#[tokio::test]
+async fn a_drain_waits_for_a_server_that_comes_back() {
+    let server = Server::prepare();
+    let (database, shutdown) = (private::at(&server.url("postgres")), Shutdown::default());
+    let (usage, _metrics) = usage(&database, &shutdown);
+    let start = start(Owner::User(0));
+    let session = start.session_id;
+    let meter = usage.open(start);
+    shutdown.drain();
+    meter.finish(2_500);
+    assert!(!usage.flush(Duration::from_millis(300)).await);
+    server.start();
+    migrate(&database).await.unwrap();
+    timeout(DEADLINE, shutdown.wait()).await.unwrap();
+    assert_eq!(rows(&database, session).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_thousand_sessions_are_a_few_transactions() {
+    let (database, shutdown) = (private::database().await, Shutdown::default());
+    let (usage, _metrics) = usage(&database, &shutdown);
+    let meters: Vec<_> = (0..1_000).map(|_| usage.open(start(Owner::User(0)))).collect();
+    assert!(usage.flush(DEADLINE).await);
+    let commits = "SELECT count(DISTINCT xmin::text) FROM usage_logs";
+    let asked = Instant::now();
+    for meter in &meters {
+        meter.checkpoint(5_000);
+    }
+    assert!(usage.flush(DEADLINE).await);
+    println!("1000 checkpoints were durable after {:?}", asked.elapsed());
+    let commits: i64 = sqlx::query_scalar(commits).fetch_one(database.pool()).await.unwrap();
+    assert!((2..=4).contains(&commits), "{commits}");
+}

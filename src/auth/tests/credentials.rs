@@ -8,7 +8,7 @@ use sqlx::Executor;
 
 use super::{authenticator, nowhere, tenant::Tenant, with};
 use crate::{
-    auth::{AuthType, Authenticator, Owner, Users},
+    auth::{AuthType, Authenticator, Owner, Users, api_key::hex},
     config::Environment,
     model::{Error, ErrorKind},
     postgres::{Database, private},
@@ -18,7 +18,7 @@ const KEY: &str = "usr_7_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 async fn with_key(expires: &str) -> (Database, Authenticator) {
     let database = private::database().await;
-    let hash: String = Sha256::digest(KEY).iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = hex(&Sha256::digest(KEY));
     let rows = format!(
         "INSERT INTO users (id, email, plan) VALUES (7, 'k@example.com', 'pro');
          INSERT INTO api_keys (id, user_id, name, key_hash, key_prefix, expires_at)
@@ -27,7 +27,7 @@ async fn with_key(expires: &str) -> (Database, Authenticator) {
     database.pool().execute(sqlx::AssertSqlSafe(rows)).await.unwrap();
     let mut config = private::config().auth;
     config.api_key = Some("static-key".into());
-    let authenticator = with(config, Environment::Test, database.clone());
+    let authenticator = with(&config, Environment::Test, database.clone());
     (database, authenticator)
 }
 
@@ -107,13 +107,13 @@ async fn the_static_key_is_the_system_user() {
 #[tokio::test]
 async fn a_development_token_exists_in_development_only() {
     let config = || private::config().auth;
-    let development = with(config(), Environment::Development, nowhere());
+    let development = with(&config(), Environment::Development, nowhere());
     let token = development.development_token().unwrap().to_owned();
     let principal = development.authenticate(&token).await.unwrap();
     assert_eq!((principal.subject.as_str(), principal.owner), ("dev-user", Owner::Development));
     assert!(!format!("{development:?}").contains(&token));
     for environment in [Environment::Test, Environment::Production] {
-        let other = with(config(), environment, nowhere());
+        let other = with(&config(), environment, nowhere());
         assert!(other.development_token().is_none());
         assert!(other.authenticate(&token).await.is_err());
     }
@@ -125,7 +125,7 @@ async fn a_tenant_that_is_not_configured_is_named() {
     let mut config = tenant.config();
     config.auth0 = None;
     config.auth0_missing = Some("AUTH0_AUDIENCE");
-    let authenticator = with(config, Environment::Test, nowhere());
+    let authenticator = with(&config, Environment::Test, nowhere());
     let error = authenticator.authenticate(&tenant.token()).await.unwrap_err();
     let text = "AUTH0_AUDIENCE environment variable not set";
     assert_eq!(told(&error), (ErrorKind::Internal, text));

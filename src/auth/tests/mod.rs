@@ -17,13 +17,13 @@ use tenant::Tenant;
 
 /// An authenticator whose tokens come from that tenant, in the test environment.
 fn authenticator(tenant: &Tenant, database: Database) -> Authenticator {
-    with(tenant.config(), Environment::Test, database)
+    with(&tenant.config(), Environment::Test, database)
 }
 
-fn with(config: AuthConfig, environment: Environment, database: Database) -> Authenticator {
+fn with(config: &AuthConfig, environment: Environment, database: Database) -> Authenticator {
     let metrics = Metrics::new().unwrap();
     let shutdown = Shutdown::default();
-    Authenticator::new(&config, environment, database, metrics, &shutdown).unwrap()
+    Authenticator::new(config, environment, database, metrics, &shutdown).unwrap()
 }
 
 /// A database that nothing may need.
