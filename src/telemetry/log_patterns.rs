@@ -6,6 +6,8 @@ use std::fmt::{self, Write};
 
 use tracing::{debug, error, info, warn};
 
+use crate::model::Language;
+
 /// Foreign text in a log line: control characters escaped, cut at 128 characters.
 struct Clean<'a>(&'a str);
 
@@ -56,6 +58,75 @@ pub fn invalid_api_key() {
 /// A live session's usage is in the table.
 pub fn usage_logged(user_id: i32, seconds: f64) {
     debug!("Usage logged for user {user_id}: {seconds:.3} seconds of live audio");
+}
+
+/// A socket was admitted.
+pub fn websocket_connected(user: &str, auth_type: &str) {
+    info!("WebSocket connected: user_id={}, auth_type={auth_type}", Clean(user));
+}
+
+/// A socket is gone.
+pub fn websocket_disconnected(user: &str) {
+    info!("WebSocket disconnected: user_id={}", Clean(user));
+}
+
+/// A socket was refused.
+pub fn connection_rejected(why: &str) {
+    warn!("Connection rejected: {}", Clean(why));
+}
+
+/// The language of a socket.
+pub fn language_set(user: &str, language: Language) {
+    info!("Language set to '{}' for user {user}", language.as_str());
+}
+
+/// A language that is not one of the contract.
+pub fn language_fell_back(user: &str, wanted: &str) {
+    warn!(
+        "Invalid language '{}' requested by user {}. Defaulting to 'en'",
+        Clean(wanted),
+        Clean(user)
+    );
+}
+
+/// A provider's connection is open.
+pub fn stream_started(user: &str, language: Language, provider: &str, request_id: Option<&str>) {
+    let name = if provider == "deepgram" { "Deepgram" } else { "Local" };
+    info!(
+        request_id,
+        "{name} connection started for user: {user} with language: {}",
+        language.as_str()
+    );
+}
+
+/// A session could not go on.
+pub fn stream_failed(user: &str, error: &(dyn std::error::Error + Send + Sync)) {
+    error!(user, "Deepgram error: {error}");
+}
+
+/// A session ended in order.
+pub fn streaming_stopped(user: &str) {
+    info!("Streaming stopped for user: {user}");
+}
+
+/// A stop came where nothing ran.
+pub fn stop_without_session(user: &str) {
+    info!("Stop streaming called for unknown connection: {user}");
+}
+
+/// A chunk had nothing in it.
+pub fn empty_chunk() {
+    warn!("Empty audio chunk received");
+}
+
+/// A chunk could not be read.
+pub fn undecodable_chunk(why: &str) {
+    warn!("Failed to decode audio data: {}", Clean(why));
+}
+
+/// A chunk came after a stop.
+pub fn stream_not_open() {
+    warn!("Deepgram connection not open, cannot send audio");
 }
 
 #[cfg(test)]
