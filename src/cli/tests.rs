@@ -42,17 +42,16 @@ fn the_table_needs_no_configuration() {
 
 #[test]
 fn migrate_succeeds_or_says_why_not() {
-    let at = |database| Env::from([("DATABASE_URL", private::shared().url(database).as_str())]);
-    let fresh = private::fresh_name();
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(private::shared().create(&fresh, "template1"));
-    let migrate = |env: &Env| {
-        let config = crate::config::Config::load(env).unwrap();
+    let migrate = |url: &str| {
+        let config = crate::config::Config::load(&Env::from([("DATABASE_URL", url)])).unwrap();
         runtime.block_on(super::migrate(&config))
     };
-    migrate(&at(&fresh)).unwrap();
-    migrate(&at(&fresh)).unwrap();
-    let sentence = migrate(&at("no_such_database")).unwrap_err().to_string();
+    let fresh = private::shared().create_database().unwrap();
+    migrate(&fresh).unwrap();
+    migrate(&fresh).unwrap();
+    let nowhere = private::shared().url("no_such_database");
+    let sentence = migrate(&nowhere).unwrap_err().to_string();
     assert!(sentence.starts_with("Database initialization failed: "), "{sentence}");
     assert!(sentence.contains("no_such_database"), "{sentence}");
     let away = || Ok(Env::from([("DATABASE_URL", "postgres://127.0.0.1:1/x")]));

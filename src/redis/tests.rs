@@ -1,33 +1,12 @@
-//! A client whose server is away at boot, comes, goes and comes back.
+//! A client whose server is away at boot, comes, goes, freezes and comes back.
 
-use std::{
-    net::TcpListener,
-    process::{Child, Command, Stdio},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use fred::interfaces::ClientLike;
+use testkit::process;
 
 use super::Redis;
 use crate::{config::RedisConfig, lifecycle::Shutdown, probe::Health};
-
-struct Server(Child);
-
-impl Server {
-    fn start(port: u16) -> Self {
-        let mut server = Command::new("redis-server");
-        server.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""]);
-        server.args(["--appendonly", "no"]).stdout(Stdio::null());
-        Self(server.spawn().unwrap())
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
-}
 
 async fn until(redis: &Redis, wanted: fn(&Health) -> bool) {
     let reached = async {
@@ -38,21 +17,32 @@ async fn until(redis: &Redis, wanted: fn(&Health) -> bool) {
     tokio::time::timeout(Duration::from_secs(20), reached).await.unwrap();
 }
 
-#[tokio::test]
-async fn a_client_survives_its_server() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let url = format!("redis://127.0.0.1:{port}");
-    let shutdown = Shutdown::default();
-    let redis = Redis::connect(&RedisConfig { url: url.into() }, &shutdown).unwrap();
+/// Fails, and soon.
+async fn fails(redis: &Redis) {
     let asked = Instant::now();
     let answer: Result<String, _> = redis.client().ping(None).await;
     assert!(answer.is_err() && asked.elapsed() < Duration::from_secs(3), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_client_survives_its_server() {
+    let mut server = process::Redis::start().unwrap();
+    server.stop().unwrap();
+    let config = RedisConfig { url: server.url().into() };
+    let shutdown = Shutdown::default();
+    let redis = Redis::connect(&config, &shutdown).unwrap();
+    fails(&redis).await;
     assert!(redis.health().await.is_err());
-    let server = Server::start(port);
+    server.restart().unwrap();
     until(&redis, Result::is_ok).await;
-    drop(server);
+    server.kill().unwrap();
     until(&redis, Result::is_err).await;
-    let _server = Server::start(port);
+    server.restart().unwrap();
+    until(&redis, Result::is_ok).await;
+    server.freeze().unwrap();
+    fails(&redis).await;
+    until(&redis, Result::is_err).await;
+    server.thaw().unwrap();
     until(&redis, Result::is_ok).await;
     shutdown.abort();
     tokio::time::timeout(Duration::from_secs(5), shutdown.wait()).await.unwrap();
