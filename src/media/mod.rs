@@ -1,7 +1,7 @@
 //! Audio as bytes: WAV headers, samples, sample rates, and containers through ffmpeg.
 
-mod ffmpeg;
 pub mod cut;
+mod ffmpeg;
 pub mod pcm;
 #[cfg(feature = "local-speech")]
 pub mod resample;

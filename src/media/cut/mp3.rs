@@ -38,7 +38,8 @@ impl Cutter {
             return Ok(None);
         }
         if self.buffer.starts_with(b"ID3") {
-            let size = self.buffer[6..10].iter().fold(0, |size, byte| size << 7 | usize::from(*byte));
+            let size =
+                self.buffer[6..10].iter().fold(0, |size, byte| size << 7 | usize::from(*byte));
             self.skip = TAG_HEADER_BYTES + size;
             return Ok(Some(None));
         }

@@ -38,7 +38,9 @@ fn encoded(container: Container) -> Vec<u8> {
     let speech = speech();
     match container {
         Container::WebM => ffmpeg(&speech, &["-c:a", "libopus", "-f", "webm", "-live", "1"]),
-        Container::Ogg => ffmpeg(&speech, &["-c:a", "libopus", "-page_duration", "100000", "-f", "ogg"]),
+        Container::Ogg => {
+            ffmpeg(&speech, &["-c:a", "libopus", "-page_duration", "100000", "-f", "ogg"])
+        }
         _ => ffmpeg(&speech, &["-c:a", "libmp3lame", "-f", "mp3"]),
     }
 }
