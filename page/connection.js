@@ -17,7 +17,7 @@ export class Connection extends EventTarget {
   /** @type {import('./protocol.js').ConnectionState} */
   state = 'closed';
   #liveness = new Liveness();
-  /** @type {ReturnType<typeof io> | null} */
+  /** @type {import('./vendor/socket.io.esm.min.js').Socket | null} */
   #socket = null;
   /** @type {import('./protocol.js').Disconnecting | null} */
   #farewell = null;
@@ -89,7 +89,7 @@ export class Connection extends EventTarget {
     return (this.#socket?.io.engine?.writeBuffer.length ?? 0) > CONGESTED_PACKETS;
   }
 
-  /** @param {ReturnType<typeof io>} socket */
+  /** @param {import('./vendor/socket.io.esm.min.js').Socket} socket */
   #connected(socket) {
     clearTimeout(this.#timer);
     this.#connectedAtMs = performance.now();

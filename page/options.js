@@ -33,6 +33,19 @@ export class Options {
     this.language.value = remembered();
     this.language.addEventListener('change', () => remember(this.lang));
     form.addEventListener('submit', (event) => event.preventDefault());
+    this.#closeLightly(/** @type {HTMLDetailsElement} */ (form.querySelector('details')));
+  }
+
+  /** The sheet goes away with Escape or a press elsewhere. @param {HTMLDetailsElement} more */
+  #closeLightly(more) {
+    document.addEventListener('pointerdown', ({ target }) => {
+      if (target instanceof Node && !more.contains(target)) more.open = false;
+    });
+    more.addEventListener('keydown', (event) => {
+      if (event.key !== 'Escape') return;
+      more.open = false;
+      more.querySelector('summary')?.focus();
+    });
   }
 
   get lang() {

@@ -20,7 +20,9 @@ export function wavSamples(file) {
   throw new Error('no audio in the sample');
 }
 
-/** @implements {import('./protocol.js').Source} */
+/** @typedef {import('./protocol.js').Source} Source */
+
+/** @implements {Source} */
 export class Sample {
   kind = /** @type {const} */ ('sample');
   /** @type {AudioContext | null} */

@@ -31,8 +31,9 @@ export function wavSeconds(wav) {
 /**
  * @param {string} speech padded WAV for the microphone
  * @param {boolean} allowed whether the microphone may be used
+ * @param {string} hosts resolver rules for made-up host names
  */
-export function launch(speech, allowed = true) {
+export function launch(speech, allowed = true, hosts = '') {
   const args = [
     '--no-sandbox',
     '--disable-gpu',
@@ -45,6 +46,7 @@ export function launch(speech, allowed = true) {
     '--disable-sync',
     '--disable-quic',
   ];
+  if (hosts) args.push(`--host-resolver-rules=${hosts}`);
   if (allowed) args.push('--use-fake-ui-for-media-stream');
   return chromium.launch({ executablePath: EXECUTABLE, headless: true, args });
 }

@@ -106,12 +106,23 @@ async function denied(setup) {
   });
 }
 
+/** A page over plain http from another host: no browser gives it the microphone. */
+async function insecure(setup) {
+  const address = new URL(setup.url);
+  address.hostname = 'live.test';
+  return Visit.with({ ...setup, url: address.href }, { ...DESKTOP, hosts: 'MAP live.test 127.0.0.1' }, async (visit) => {
+    await visit.page.click('#record');
+    await visit.until('.notice[data-tone="error"]:has-text("only to secure pages")');
+    return visit.page.locator('.notice p').first().innerText();
+  });
+}
+
 async function token(setup) {
   const view = { ...DESKTOP, colorScheme: 'light', url: bare(setup.url) };
   return Visit.with(setup, view, async (visit) => {
     const { page } = visit;
     await visit.until('#token-form');
-    check(await page.locator('#record').isDisabled(), 'Start can be pressed without a token');
+    check(!(await page.locator('#record').isVisible()), 'Start can be pressed without a token');
     await visit.checkAccessible('no token');
     await visit.picture('desktop-light-token');
     await page.keyboard.type('not-a-token');
@@ -159,4 +170,4 @@ async function phone(setup) {
   return '360 px, light and dark, reduced motion, nothing scrolls sideways';
 }
 
-export const SCENARIOS = { microphone, sample, lost, denied, token, phone };
+export const SCENARIOS = { microphone, sample, lost, denied, insecure, token, phone };

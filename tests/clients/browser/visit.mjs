@@ -25,10 +25,10 @@ export class Visit {
    * @param {any} view context options of the browser
    * @param {(visit: Visit) => Promise<T>} work
    */
-  static async with(setup, { allowed = true, url = setup.url, ...view }, work) {
-    const browser = await launch(setup.speech, allowed);
+  static async with(setup, { allowed = true, hosts = '', url = setup.url, ...view }, work) {
+    const browser = await launch(setup.speech, allowed, hosts);
     try {
-      const context = await browser.newContext({ ...view, permissions: allowed ? ['microphone', 'clipboard-read', 'clipboard-write'] : [] });
+      const context = await browser.newContext({ ...view, permissions: allowed && !hosts ? ['microphone', 'clipboard-read', 'clipboard-write'] : [] });
       const visit = new Visit(setup, context, await context.newPage());
       await visit.page.goto(url);
       const result = await work(visit);
