@@ -56,8 +56,9 @@ function refresh() {
   part('record-text').textContent = RECORD_TEXTS[phase];
   part('record').disabled = phase === 'idle' && !token;
   part('sample').disabled = phase !== 'idle' || !token;
-  const live = phase === 'live' && connection.state === 'connected';
+  const live = studio.recording?.streaming ?? false;
   document.documentElement.dataset.live = String(live);
+  document.title = live ? '● Live transcription' : 'Live transcription';
   if (connection.state === 'connected') status.show(live ? 'live' : 'connected');
 }
 

@@ -7,6 +7,8 @@ import { io } from './vendor/socket.io.esm.min.js';
 /** All that a refused client is told. */
 const REJECTED = 'Connection rejected by server';
 const EVENTS = ['session_started', 'transcription', 'audio_ack', 'streaming_stopped', 'error'];
+/** Said before a close. Not `disconnecting`: that name is reserved, and the official client takes it for a parse error. */
+const FAREWELL = 'closing';
 const CONNECT_DEADLINE_MS = 10_000;
 const STABLE_MS = 5_000;
 const CONGESTED_PACKETS = 24;
@@ -19,7 +21,7 @@ export class Connection extends EventTarget {
   #liveness = new Liveness();
   /** @type {import('./vendor/socket.io.esm.min.js').Socket | null} */
   #socket = null;
-  /** @type {import('./protocol.js').Disconnecting | null} */
+  /** @type {import('./protocol.js').Closing | null} */
   #farewell = null;
   #attempt = 0;
   #connectedAtMs = 0;
@@ -43,7 +45,7 @@ export class Connection extends EventTarget {
     socket.on('connect', () => this.#connected(socket));
     socket.on('connect_error', (/** @type {Error} */ error) => this.#refused(error));
     socket.on('disconnect', (/** @type {string} */ reason) => this.#lost(reason));
-    socket.on('disconnecting', (/** @type {any} */ farewell) => (this.#farewell = farewell ?? null));
+    socket.on(FAREWELL, (/** @type {any} */ farewell) => (this.#farewell = farewell ?? null));
     for (const name of EVENTS) socket.on(name, (/** @type {unknown} */ detail) => this.#tell(name, detail));
     this.retry();
   }

@@ -7,6 +7,8 @@ export interface Chunk {
 
 export interface Source {
   kind: 'microphone' | 'sample';
+  /** Spoken language, where it is known beforehand. */
+  lang?: string;
   start(onChunk: (chunk: Chunk) => void, onEnd: () => void): Promise<void>;
   stop(): Promise<void>;
 }
@@ -60,7 +62,7 @@ export interface ServiceError {
   allowed?: string[];
 }
 
-export interface Disconnecting {
+export interface Closing {
   code: number;
   reason: string;
   reconnect: boolean;

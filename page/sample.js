@@ -25,6 +25,7 @@ export function wavSamples(file) {
 /** @implements {Source} */
 export class Sample {
   kind = /** @type {const} */ ('sample');
+  lang = 'en';
   /** @type {AudioContext | null} */
   #context = null;
   #timer = 0;

@@ -40,11 +40,12 @@ export class Studio extends EventTarget {
     if (this.recording) return;
     const { connection, notices, options, transcript, paper } = this.parts;
     notices.hide('source', 'service', 'silent');
-    const recording = new Recording(connection, source, options.read());
+    const chosen = { ...options.read(), ...(source.lang && { lang: source.lang }) };
+    const recording = new Recording(connection, source, chosen);
     this.recording = recording;
     this.#bind(recording);
     this.#phase('opening');
-    transcript.beginRecording(options.lang, Date.now());
+    transcript.beginRecording(chosen.lang, Date.now());
     paper.follow();
     try {
       await recording.start();
@@ -133,13 +134,15 @@ export class Studio extends EventTarget {
     const { notices, options } = this.parts;
     if (error.code === 'unsupported_language') {
       const allowed = error.allowed ?? [];
+      const lang = this.recording?.session.options.lang ?? options.lang;
       const actions = allowed.slice(0, OFFERED_LANGUAGES).map((code) => ({
         label: `Use ${languageName(code)}`,
         act: () => options.choose(code),
       }));
       options.limitLanguages(allowed);
-      notices.show('service', languageMessage(options.lang, allowed), { actions });
+      notices.show('service', languageMessage(lang, allowed), { actions });
     } else notices.show('service', serviceMessage(error, retryInMs));
+    this.dispatchEvent(new CustomEvent('session'));
   }
 
   /** @param {number} lostMs */
