@@ -1,2 +1,4 @@
-//! To be built.
-fn main() {}
+//! The integration tests: the real service on real sockets, the outside world by wire only.
+
+mod harness;
+mod live_doors;
