@@ -49,6 +49,7 @@ const FILES: &[File] = files![
     "resampler.js" => "text/javascript; charset=utf-8",
     "sample.js" => "text/javascript; charset=utf-8",
     "sample.wav" => "audio/wav",
+    "session.js" => "text/javascript; charset=utf-8",
     "status.js" => "text/javascript; charset=utf-8",
     "studio.js" => "text/javascript; charset=utf-8",
     "tape.js" => "text/javascript; charset=utf-8",
