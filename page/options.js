@@ -66,10 +66,25 @@ export class Options {
     remember(code);
   }
 
+  /**
+   * Puts back an option that the speech engine does not know, and offers it no more.
+   * @param {string} name
+   * @param {unknown} value what it must be
+   */
+  withdraw(name, value) {
+    const field = this.form.elements.namedItem(name);
+    if (!(field instanceof HTMLInputElement)) return;
+    if (field.type === 'checkbox') field.checked = value === true;
+    else field.value = '';
+    field.dataset.withdrawn = 'true';
+    field.disabled = true;
+  }
+
   /** @param {boolean} locked while a recording runs they cannot be changed */
   lock(locked) {
     for (const field of this.form.querySelectorAll('select, input, textarea')) {
-      /** @type {HTMLInputElement} */ (field).disabled = locked;
+      const input = /** @type {HTMLInputElement} */ (field);
+      input.disabled = locked || input.dataset.withdrawn === 'true';
     }
   }
 

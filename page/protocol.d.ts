@@ -59,7 +59,7 @@ export interface ServiceError {
   code?: string;
   retryable?: boolean;
   option?: string;
-  allowed?: string[];
+  allowed?: unknown[];
 }
 
 export interface Closing {

@@ -1,15 +1,14 @@
 /** One recording at a time: starts it, stops it, and carries what it says to the page. */
 
 import { durationText } from './clock.js';
-import { languageName } from './languages.js';
 import { Latency } from './latency.js';
-import { MICROPHONE, languageMessage, serviceMessage } from './messages.js';
+import { MICROPHONE } from './messages.js';
 import { MicrophoneError } from './microphone.js';
+import { showProblem } from './problem.js';
 import { Recording } from './recording.js';
 
 const SILENT_AFTER_MS = 6_000;
 const SILENT_LEVEL = 0.02;
-const OFFERED_LANGUAGES = 3;
 
 /**
  * @typedef {object} Parts
@@ -131,17 +130,8 @@ export class Studio extends EventTarget {
 
   /** @param {import('./protocol.js').ServiceError} error @param {number} [retryInMs] */
   #problem(error, retryInMs) {
-    const { notices, options } = this.parts;
-    if (error.code === 'unsupported_language') {
-      const allowed = error.allowed ?? [];
-      const lang = this.recording?.session.options.lang ?? options.lang;
-      const actions = allowed.slice(0, OFFERED_LANGUAGES).map((code) => ({
-        label: `Use ${languageName(code)}`,
-        act: () => options.choose(code),
-      }));
-      options.limitLanguages(allowed);
-      notices.show('service', languageMessage(lang, allowed), { actions });
-    } else notices.show('service', serviceMessage(error, retryInMs));
+    const asked = this.recording?.session.options.lang ?? this.parts.options.lang;
+    showProblem(this.parts, error, asked, retryInMs);
     this.dispatchEvent(new CustomEvent('session'));
   }
 

@@ -45,6 +45,7 @@ const FILES: &[File] = files![
     "palette.css" => "text/css; charset=utf-8",
     "paper.css" => "text/css; charset=utf-8",
     "paper.js" => "text/javascript; charset=utf-8",
+    "problem.js" => "text/javascript; charset=utf-8",
     "recording.js" => "text/javascript; charset=utf-8",
     "resampler.js" => "text/javascript; charset=utf-8",
     "sample.js" => "text/javascript; charset=utf-8",
