@@ -1,6 +1,6 @@
 /** The Socket.IO connection: one token, one namespace, reconnecting on its own terms. */
 
-import { fullJitterMs } from './backoff.js';
+import { CAP_MS, URGENT_CAP_MS, fullJitterMs } from './backoff.js';
 import { Liveness } from './liveness.js';
 import { io } from './vendor/socket.io.esm.min.js';
 
@@ -13,11 +13,16 @@ const CONNECT_DEADLINE_MS = 10_000;
 const STABLE_MS = 5_000;
 const CONGESTED_PACKETS = 24;
 const ACK_EVERY = 5;
+/** A replica that drains or starts may refuse a token that was good a moment ago. */
+const REFUSALS_BORNE = 3;
 
 /** Dispatches `state` and every event of the service as a CustomEvent of the same name. */
 export class Connection extends EventTarget {
   /** @type {import('./protocol.js').ConnectionState} */
   state = 'closed';
+  /** Someone is speaking: waits are shorter. */
+  urgent = false;
+  #refusalsLeft = 0;
   #liveness = new Liveness();
   /** @type {import('./vendor/socket.io.esm.min.js').Socket | null} */
   #socket = null;
@@ -32,16 +37,12 @@ export class Connection extends EventTarget {
   open(token, lang) {
     this.close();
     const socket = io('/audio-stream', {
-      transports: ['websocket'],
-      auth: { token },
-      query: { lang },
-      reconnection: false,
-      forceNew: true,
-      autoConnect: false,
-      timeout: CONNECT_DEADLINE_MS,
+      transports: ['websocket'], auth: { token }, query: { lang }, timeout: CONNECT_DEADLINE_MS,
+      reconnection: false, forceNew: true, autoConnect: false,
     });
     this.#socket = socket;
     this.#attempt = 0;
+    this.#refusalsLeft = 0;
     socket.on('connect', () => this.#connected(socket));
     socket.on('connect_error', (/** @type {Error} */ error) => this.#refused(error));
     socket.on('disconnect', (/** @type {string} */ reason) => this.#lost(reason));
@@ -69,10 +70,7 @@ export class Connection extends EventTarget {
     this.state = 'closed';
   }
 
-  /**
-   * @param {string} name
-   * @param {unknown} [payload]
-   */
+  /** @param {string} name @param {unknown} [payload] */
   emit(name, payload) {
     if (payload === undefined) this.#socket?.emit(name);
     else this.#socket?.emit(name, payload);
@@ -94,6 +92,7 @@ export class Connection extends EventTarget {
   /** @param {import('./vendor/socket.io.esm.min.js').Socket} socket */
   #connected(socket) {
     clearTimeout(this.#timer);
+    this.#refusalsLeft = REFUSALS_BORNE;
     this.#connectedAtMs = performance.now();
     this.#liveness.open(this.#connectedAtMs);
     socket.io.engine.on('packet', () => this.#liveness.heard(performance.now()));
@@ -109,6 +108,8 @@ export class Connection extends EventTarget {
     if (error.message !== REJECTED) return this.#wait();
     clearTimeout(this.#timer);
     this.#socket?.disconnect();
+    this.#refusalsLeft -= 1;
+    if (this.#refusalsLeft >= 0) return this.#wait();
     this.#enter({ state: 'rejected' });
   }
 
@@ -124,7 +125,7 @@ export class Connection extends EventTarget {
 
   #wait() {
     clearTimeout(this.#timer);
-    const retryInMs = (this.#farewell?.reconnect_after_ms ?? 0) + fullJitterMs(this.#attempt);
+    const retryInMs = (this.#farewell?.reconnect_after_ms ?? 0) + fullJitterMs(this.#attempt, this.urgent ? URGENT_CAP_MS : CAP_MS);
     this.#attempt += 1;
     this.#timer = window.setTimeout(() => this.retry(), retryInMs);
     this.#enter({ state: 'waiting', retryInMs, reason: this.#farewell?.reason });

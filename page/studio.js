@@ -53,9 +53,7 @@ export class Studio extends EventTarget {
     }
   }
 
-  async stop() {
-    await this.recording?.stop();
-  }
+  stop = async () => this.recording?.stop();
 
   /** @param {Recording} recording */
   #bind(recording) {
@@ -76,9 +74,10 @@ export class Studio extends EventTarget {
 
   /** @param {Recording['phase']} phase */
   #phase(phase) {
-    const { waveform, facts, options, transcript, paper, notices } = this.parts;
+    const { connection, waveform, facts, options, transcript, paper, notices } = this.parts;
     const kind = this.recording?.source.kind ?? 'microphone';
     options.lock(phase !== 'done');
+    connection.urgent = phase !== 'done';
     if (phase === 'live') {
       this.#silentSinceMs = performance.now();
       waveform.start();

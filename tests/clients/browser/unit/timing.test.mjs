@@ -7,10 +7,11 @@ import { Liveness } from '../../../../page/liveness.js';
 import { wordErrorRate } from '../words.mjs';
 
 test('waits grow to a cap and are spread over all of it', () => {
-  assert.equal(fullJitterMs(0, () => 0), 0);
-  assert.equal(fullJitterMs(0, () => 1), 500);
-  assert.equal(fullJitterMs(3, () => 0.5), 2_000);
-  assert.equal(fullJitterMs(500, () => 1), 15_000);
+  assert.equal(fullJitterMs(0, 15_000, () => 0), 0);
+  assert.equal(fullJitterMs(0, 15_000, () => 1), 500);
+  assert.equal(fullJitterMs(3, 15_000, () => 0.5), 2_000);
+  assert.equal(fullJitterMs(500, 15_000, () => 1), 15_000);
+  assert.equal(fullJitterMs(500, 4_000, () => 1), 4_000);
 });
 
 test('latency counts from the chunk in which the audio ends', () => {
