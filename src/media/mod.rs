@@ -1,6 +1,7 @@
 //! Audio as bytes: WAV headers, samples, sample rates, and containers through ffmpeg.
 
 mod ffmpeg;
+pub mod cut;
 pub mod pcm;
 #[cfg(feature = "local-speech")]
 pub mod resample;
