@@ -44,7 +44,8 @@ impl Event {
             Self::UtteranceEnd(_) => "utterance_end",
             Self::StreamingStopped(_) => "streaming_stopped",
             Self::Error(_) => "error",
-            Self::Disconnecting(_) => "disconnecting",
+            // Not `disconnecting`: Socket.IO reserves it, and its JavaScript client drops the connection on it.
+            Self::Disconnecting(_) => "closing",
         }
     }
 
