@@ -1,1 +1,3 @@
-//! To be built.
+//! Audio formats and supervised decoders.
+
+pub mod wav;

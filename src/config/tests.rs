@@ -1,0 +1,1 @@
+//! Which configurations start, and what is said of those that do not.

@@ -1,0 +1,1 @@
+//! The schema over real databases, fresh and adopted.

@@ -1,0 +1,1 @@
+//! Every millisecond is billed once, whatever is retried, cut or raced.
