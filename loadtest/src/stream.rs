@@ -201,3 +201,6 @@ fn refusal(error: tungstenite::Error) -> anyhow::Error {
         other => anyhow::anyhow!("{other}"),
     }
 }
+
+#[cfg(test)]
+mod tests;
