@@ -98,11 +98,9 @@ async fn provider(config: &Config, metrics: &Metrics, shutdown: &Shutdown) -> an
 #[cfg(feature = "local-speech")]
 async fn embedded(config: &Config, metrics: &Metrics, shutdown: &Shutdown) -> anyhow::Result<Live> {
     use crate::providers::local::{Engine, LocalConfig};
-    let local = LocalConfig::from_settings(
-        config.speech.model_dir.clone(),
-        config.speech.workers,
-        config.speech.max_streams,
-    );
+    let mut local = LocalConfig::new(config.speech.model_dir.clone());
+    local.workers = config.speech.workers.unwrap_or(local.workers);
+    local.max_streams = config.speech.max_streams.unwrap_or(4 * local.workers);
     let (metrics, shutdown) = (metrics.clone(), shutdown.clone());
     let load = move || Engine::load(&local, metrics, shutdown);
     Ok(Live::Local(tokio::task::spawn_blocking(load).await??))

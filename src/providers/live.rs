@@ -8,7 +8,7 @@ use super::{LiveStream, ProviderError, StreamOptions, deepgram, deepgram::Deepgr
 use crate::model::{Error, ErrorKind, Language};
 
 /// The live provider of this replica. Cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Live {
     /// Deepgram.
     Deepgram(Deepgram),
@@ -35,7 +35,7 @@ impl Live {
         match self {
             Self::Deepgram(_) => &deepgram::model::MODELS,
             #[cfg(feature = "local-speech")]
-            Self::Local(_) => &super::local::MODELS,
+            Self::Local(_) => &[super::local::MODEL],
             Self::Absent(_) => &[],
         }
     }
@@ -67,7 +67,7 @@ impl Live {
         match self {
             Self::Deepgram(deepgram) => deepgram.model_for(options),
             #[cfg(feature = "local-speech")]
-            Self::Local(_) => super::local::MODELS[0].to_owned(),
+            Self::Local(_) => super::local::MODEL.to_owned(),
             Self::Absent(_) => String::new(),
         }
     }

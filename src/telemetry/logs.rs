@@ -1,5 +1,7 @@
 //! Logs for people and for machines.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::{EnvFilter, fmt, prelude::*};
 
 use crate::config::{LogFormat, TelemetryConfig};
@@ -13,7 +15,9 @@ pub fn start(config: &TelemetryConfig) {
     let registry = tracing_subscriber::registry().with(filter);
     let installed = match config.log_format {
         LogFormat::Json => registry.with(fmt::layer().json().flatten_event(true)).try_init(),
-        LogFormat::Text => registry.with(fmt::layer().with_target(false)).try_init(),
+        LogFormat::Text => registry
+            .with(fmt::layer().with_target(false).with_ansi(std::io::stdout().is_terminal()))
+            .try_init(),
     };
     if installed.is_err() {
         tracing::debug!("a log subscriber is installed already");

@@ -1,1 +1,32 @@
-//! The embedded speech engine.
+//! The embedded speech engine: English speech to text in this process, by Moonshine and Silero.
+//!
+//! ```text
+//! commands ► intake (decode, resample, ffmpeg) ► fresh samples ► voice activity ► segmenter
+//!                                                                 (worker)          │
+//! events ◄ voice ◄ words ◄ recognition ◄ recogniser (worker) ◄ utterances ◄─────────┘
+//! ```
+//!
+//! One task a stream holds all its state; the models live on a pool of threads that take voice
+//! activity first, then finals, then partials, of which each stream has at most one waiting.
+
+mod engine;
+mod files;
+mod intake;
+mod jobs;
+mod pool;
+mod recogniser;
+mod recording;
+mod runtime;
+mod segmenter;
+mod stream;
+mod tokenizer;
+mod vad;
+mod voice;
+mod words;
+
+pub use engine::{Engine, LocalConfig};
+
+/// The provider's name.
+pub const PROVIDER: &str = "local";
+/// The model's name.
+pub const MODEL: &str = "moonshine-tiny-en";
