@@ -21,7 +21,7 @@ use crate::{
 /// How every key of a user begins.
 pub(super) const PREFIX: &str = "usr_";
 /// A revoked key dies within this time.
-const REMEMBERED_FOR: Duration = Duration::from_secs(60);
+const REMEMBERED_FOR: Duration = Duration::from_mins(1);
 const REMEMBERED_KEYS: usize = 10_000;
 /// Longer keys are refused unread.
 const LONGEST_KEY_BYTES: usize = 256;

@@ -43,10 +43,11 @@ pub(super) fn check(
     }
     let sub = claims.get("sub").and_then(Value::as_str);
     let sub = sub.ok_or("Invalid token: Subject must be a string")?;
-    if sub.is_empty() || sub.len() > LONGEST_SUBJECT {
+    if sub.is_empty() || sub.len() > LONGEST_SUBJECT || sub.contains(char::is_control) {
         return Err("Invalid token: Subject must be a string of 1 to 255 bytes".to_owned());
     }
-    let email = claims.get("email").and_then(Value::as_str).map(str::to_owned);
+    let email = claims.get("email").and_then(Value::as_str);
+    let email = email.filter(|email| !email.contains(char::is_control)).map(str::to_owned);
     Ok(Checked { sub: sub.to_owned(), email, expires_at })
 }
 

@@ -56,10 +56,10 @@ mod tests {
         let map = Expiring::new(2);
         map.insert(1, 'a', Duration::ZERO);
         assert_eq!(map.get(&1), None);
-        map.insert(1, 'b', Duration::from_secs(60));
-        map.insert(2, 'c', Duration::from_secs(60));
+        map.insert(1, 'b', Duration::from_mins(1));
+        map.insert(2, 'c', Duration::from_mins(1));
         assert_eq!((map.get(&1), map.get(&2)), (Some('b'), Some('c')));
-        map.insert(3, 'd', Duration::from_secs(60));
+        map.insert(3, 'd', Duration::from_mins(1));
         assert_eq!((map.get(&1), map.get(&2), map.get(&3)), (None, Some('c'), Some('d')));
     }
 }

@@ -22,9 +22,9 @@ use crate::{
 /// At most one fetch in this time; the slot is claimed before fetching.
 const COOLDOWN: Duration = Duration::from_secs(30);
 /// Keys older than this are fetched anew while they are still in use.
-const REFRESH_AFTER: Duration = Duration::from_secs(600);
+const REFRESH_AFTER: Duration = Duration::from_mins(10);
 /// Keys older than this are not used any more.
-const STALE_AFTER: Duration = Duration::from_secs(24 * 3600);
+const STALE_AFTER: Duration = Duration::from_hours(24);
 /// How long one fetch may take.
 const FETCH_DEADLINE: Duration = Duration::from_secs(5);
 /// The largest key set that is read.

@@ -82,7 +82,7 @@ impl Auth0 {
             expires_at: checked.expires_at,
         };
         let life = (verified.expires_at - now).to_std().unwrap_or(Duration::ZERO);
-        self.verified.insert(digest, verified.clone(), life.min(Duration::from_secs(86_400)));
+        self.verified.insert(digest, verified.clone(), life.min(Duration::from_hours(24)));
         Ok(verified)
     }
 }

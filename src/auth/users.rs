@@ -9,7 +9,7 @@ use super::{Owner, expiring::Expiring, store};
 /// The `auth0_sub` of the development token's row; no Auth0 subject looks like it.
 const DEVELOPMENT_SUB: &str = "development|dev-user";
 /// How long a row's id is remembered, and how many.
-const REMEMBERED_FOR: Duration = Duration::from_secs(3600);
+const REMEMBERED_FOR: Duration = Duration::from_hours(1);
 const REMEMBERED: usize = 10_000;
 
 /// Finds or makes the row of an owner; cheap to clone.

@@ -25,7 +25,7 @@ struct Cli {
     command: Option<Command>,
 }
 
-#[derive(Debug, Default, Subcommand)]
+#[derive(Clone, Copy, Debug, Default, Subcommand)]
 enum Command {
     /// Run the service (the default)
     #[default]

@@ -3,6 +3,8 @@
 mod error;
 mod migrator;
 #[cfg(test)]
+pub(crate) mod private;
+#[cfg(test)]
 mod tests;
 
 use std::{future::Future, sync::Arc, time::Duration};
@@ -47,7 +49,7 @@ impl Database {
         let pool = PgPoolOptions::new()
             .max_connections(config.pool_size)
             .acquire_timeout(ACQUIRE_DEADLINE)
-            .max_lifetime(Duration::from_secs(1800))
+            .max_lifetime(Duration::from_mins(30))
             .after_connect(|connection, _| {
                 Box::pin(async move { connection.execute(SESSION).await.map(drop) })
             })

@@ -49,7 +49,7 @@ impl Cursor {
         );
         let now = clock.now();
         Self {
-            start,
+            start: start.storable(),
             price,
             started_at: now.naive_utc(),
             target_ms: AtomicU64::new(billed_ms),
@@ -86,6 +86,8 @@ impl Cursor {
     }
 
     fn advance(&self, until_ms: u64, clock: Clock) {
+        // The column is signed; no audio is that long.
+        let until_ms = until_ms.min(i64::MAX.cast_unsigned());
         if self.target_ms.fetch_max(until_ms, Ordering::SeqCst) < until_ms {
             self.target_at_micros.store(clock.now().timestamp_micros(), Ordering::SeqCst);
         }
@@ -139,7 +141,7 @@ impl Queue {
     /// Takes `sessions` off the count, written or given up.
     pub(super) fn done(&self, sessions: usize) {
         self.count.send_modify(|count| *count = count.saturating_sub(sessions));
-        self.metrics.usage_pending.add(-(sessions as i64), &[]);
+        self.metrics.usage_pending.add(-i64::try_from(sessions).unwrap_or(i64::MAX), &[]);
     }
 
     /// Counts rows by what became of them.

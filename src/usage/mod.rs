@@ -3,56 +3,27 @@
 mod meter;
 mod price;
 mod recorder;
+mod start;
 mod store;
 #[cfg(test)]
 mod tests;
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tokio::sync::mpsc;
 
 pub use meter::Meter;
 pub use price::{Price, RATE_CARD, Rate};
+pub use start::SessionStart;
 
 use crate::{
-    auth::{Owner, Users},
-    lifecycle::Shutdown,
-    model::{Clock, SessionId},
-    postgres::Database,
-    telemetry::Metrics,
+    auth::Users, lifecycle::Shutdown, model::Clock, postgres::Database, telemetry::Metrics,
 };
 use meter::{Cursor, Queue};
 use recorder::Recorder;
 
 /// Sessions that may wait to be written at once; each waits once, however much it used.
 const WAITING_SESSIONS: usize = 65_536;
-
-/// What is known of a live session when it opens.
-#[derive(Clone, Debug)]
-pub struct SessionStart {
-    /// The session.
-    pub session_id: SessionId,
-    /// Whose account pays.
-    pub owner: Owner,
-    /// Who transcribes: `deepgram` or `local`.
-    pub service: &'static str,
-    /// The provider's model.
-    pub model: String,
-    /// What is spoken.
-    pub language: String,
-    /// Whether speakers are told apart, which some providers charge for.
-    pub diarize: bool,
-    /// Channels that the provider charges for, at least one.
-    pub billed_channels: u16,
-    /// Where the audio came in, such as `/audio-stream`.
-    pub endpoint: &'static str,
-    /// The client's address.
-    pub ip: Option<IpAddr>,
-    /// The client's `User-Agent`; what is beyond 255 characters is cut.
-    pub user_agent: Option<String>,
-    /// The session's options, as they are to be kept.
-    pub options: serde_json::Value,
-}
 
 /// Opens meters and sees to it that what they count is written; cheap to clone.
 #[derive(Clone, Debug)]

@@ -83,12 +83,12 @@ impl Price {
     /// It is the difference of two totals, so that however a stream is cut, the pieces add up to
     /// what the whole costs.
     pub fn between(self, from_ms: u64, until_ms: u64) -> Micros {
-        Micros((self.total(until_ms) - self.total(from_ms.min(until_ms))) as i64)
+        Micros((self.total(until_ms) - self.total(from_ms.min(until_ms))).cast_signed())
     }
 
     fn total(self, until_ms: u64) -> u64 {
         let micros = u128::from(until_ms) * u128::from(self.micros_per_minute) / 60_000;
-        u64::try_from(micros).unwrap_or(u64::MAX).min(i64::MAX as u64)
+        u64::try_from(micros).unwrap_or(u64::MAX).min(i64::MAX.cast_unsigned())
     }
 }
 

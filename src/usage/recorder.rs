@@ -66,7 +66,7 @@ impl Recorder {
             if !more {
                 break;
             }
-            let written = self.write_until_done(&batch);
+            let written = Box::pin(self.write_until_done(&batch));
             if shutdown.hard().run_until_cancelled(written).await.is_none() {
                 break;
             }
@@ -166,7 +166,7 @@ impl Recorder {
             if batch.is_empty() {
                 return;
             }
-            match timeout_at(until, self.write(&batch)).await {
+            match timeout_at(until, Box::pin(self.write(&batch))).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => self.give_up(&batch, &error),
                 Err(late) => {

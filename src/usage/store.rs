@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use chrono::NaiveDateTime;
+use serde::Serialize;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
@@ -104,52 +106,80 @@ async fn lock_sessions(
     )
     .fetch_all(connection)
     .await?;
-    Ok(rows.into_iter().map(|row| (row.id, row.billed_until_ms as u64)).collect())
+    Ok(rows.into_iter().map(|row| (row.id, row.billed_until_ms.cast_unsigned())).collect())
 }
 
 async fn insert_rows(connection: &mut PgConnection, rows: &[Row<'_>]) -> Result<(), sqlx::Error> {
-    for row in rows.iter().filter(|row| row.until_ms > row.from_ms) {
+    let new: Vec<NewRow<'_>> =
+        rows.iter().filter(|row| row.until_ms > row.from_ms).map(NewRow::of).collect();
+    let new = serde_json::to_string(&new).map_err(|error| sqlx::Error::Encode(error.into()))?;
+    sqlx::query!(
+        "INSERT INTO usage_logs
+             (user_id, service, endpoint, audio_duration_seconds, cost_usd, created_at, ip_address,
+              user_agent, session_id, range_start_ms, range_end_ms, idempotency_key, provider,
+              model, language, diarize, billed_channels, cost_micros, provider_cost_micros,
+              rate_card)
+         SELECT user_id, service, endpoint, (until_ms - from_ms) / 1000.0, cost_micros / 1e6,
+                created_at, ip_address, user_agent, session_id, from_ms, until_ms,
+                session_id || ':' || from_ms, service, model, language, diarize, billed_channels,
+                cost_micros, cost_micros, $2
+         FROM json_to_recordset($1::text::json) AS new
+             (user_id integer, service text, endpoint text, created_at timestamp, ip_address text,
+              user_agent text, session_id uuid, from_ms bigint, until_ms bigint, model text,
+              language text, diarize boolean, billed_channels smallint, cost_micros bigint)
+         ON CONFLICT (idempotency_key) DO NOTHING",
+        new,
+        RATE_CARD,
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+/// A row of `usage_logs` on its way; the provider is paid what the user is billed.
+#[derive(Serialize)]
+struct NewRow<'a> {
+    user_id: i32,
+    service: &'static str,
+    endpoint: &'static str,
+    created_at: NaiveDateTime,
+    ip_address: Option<String>,
+    user_agent: Option<&'a str>,
+    session_id: Uuid,
+    from_ms: u64,
+    until_ms: u64,
+    model: &'a str,
+    language: &'a str,
+    diarize: bool,
+    billed_channels: u16,
+    cost_micros: i64,
+}
+
+impl<'a> NewRow<'a> {
+    fn of(row: &Row<'a>) -> Self {
         let start = &row.entry.cursor.start;
-        let cost = row.entry.cursor.price.between(row.from_ms, row.until_ms);
-        let agent = start.user_agent.as_ref().map(|agent| agent.chars().take(255).collect());
-        sqlx::query!(
-            "INSERT INTO usage_logs
-                 (user_id, service, endpoint, audio_duration_seconds, cost_usd, created_at,
-                  ip_address, user_agent, session_id, range_start_ms, range_end_ms,
-                  idempotency_key, provider, model, language, diarize, billed_channels,
-                  cost_micros, provider_cost_micros, rate_card)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
-                     $18, $18, $19)
-             ON CONFLICT (idempotency_key) DO NOTHING",
-            row.user_id,
-            start.service,
-            start.endpoint,
-            (row.until_ms - row.from_ms) as f64 / 1000.0,
-            cost.as_dollars(),
-            row.entry.at,
-            start.ip.map(|ip| ip.to_string()),
-            agent as Option<String>,
-            start.session_id.0,
-            row.from_ms as i64,
-            row.until_ms as i64,
-            format!("{}:{}", start.session_id, row.from_ms),
-            start.service,
-            start.model,
-            start.language,
-            start.diarize,
-            start.billed_channels as i16,
-            cost.0,
-            RATE_CARD,
-        )
-        .execute(&mut *connection)
-        .await?;
+        Self {
+            user_id: row.user_id,
+            service: start.service,
+            endpoint: start.endpoint,
+            created_at: row.entry.at,
+            ip_address: start.ip.map(|ip| ip.to_string()),
+            user_agent: start.user_agent.as_deref(),
+            session_id: start.session_id.0,
+            from_ms: row.from_ms,
+            until_ms: row.until_ms,
+            model: &start.model,
+            language: &start.language,
+            diarize: start.diarize,
+            billed_channels: start.billed_channels,
+            cost_micros: row.entry.cursor.price.between(row.from_ms, row.until_ms).0,
+        }
     }
-    Ok(())
 }
 
 async fn move_cursors(connection: &mut PgConnection, rows: &[Row<'_>]) -> Result<(), sqlx::Error> {
     let ids: Vec<Uuid> = rows.iter().map(|row| row.entry.cursor.start.session_id.0).collect();
-    let until: Vec<i64> = rows.iter().map(|row| row.until_ms as i64).collect();
+    let until: Vec<i64> = rows.iter().map(|row| row.until_ms.cast_signed()).collect();
     let finished: Vec<bool> = rows.iter().map(|row| row.entry.finished).collect();
     let times: Vec<_> = rows.iter().map(|row| row.entry.at).collect();
     sqlx::query!(

@@ -1,2 +1,5 @@
-//! To be built.
-fn main() {}
+//! The integration tests: the real service on real sockets, the outside world by wire only.
+#![expect(clippy::expect_used, reason = "a test that cannot go on fails with the sentence")]
+
+mod harness;
+mod live_doors;
