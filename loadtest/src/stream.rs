@@ -184,7 +184,7 @@ impl Stream {
     }
 
     fn count_error(&self, name: &str, payload: &Value) {
-        if name == "error" || name == "disconnecting" {
+        if name == "error" || name == "closing" {
             let text = payload["message"].as_str().or(payload["code"].as_str()).unwrap_or(name);
             *self.measures.counts().errors.entry(text.to_owned()).or_default() += 1;
         }
