@@ -106,8 +106,9 @@ impl Ffmpeg {
         command
             .args(["-hide_banner", "-loglevel", "error", "-nostdin"])
             .args(["-protocol_whitelist", "pipe"])
-            // Words must come while the container still streams: no look-ahead.
-            .args(["-fflags", "nobuffer", "-probesize", "32", "-analyzeduration", "0"])
+            // Words must come while the container still streams: no look-ahead. Not nobuffer,
+            // which throws the first packets away.
+            .args(["-probesize", "32", "-analyzeduration", "0"])
             .args(["-threads", "1", "-f", demuxer(container), "-i", "pipe:0"])
             .args(["-vn", "-sn", "-dn", "-f", "s16le", "-ac", "1", "-ar", "16000"])
             .args(["-flush_packets", "1", "pipe:1"])

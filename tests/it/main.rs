@@ -1,2 +1,4 @@
-//! To be built.
-fn main() {}
+//! The one integration-test binary: a list of modules.
+
+#[cfg(feature = "local-speech")]
+mod local_engine;

@@ -48,6 +48,8 @@ const DEFAULT_PAUSE_MS: u32 = 500;
 const MIN_PAUSE_MS: u32 = 100;
 
 pub(super) struct Stream {
+    // The first field, so that the place is free before the session can see the stream end.
+    slot: Option<OwnedSemaphorePermit>,
     shared: Arc<Shared>,
     options: StreamOptions,
     commands: mpsc::Receiver<StreamCommand>,
@@ -68,7 +70,6 @@ pub(super) struct Stream {
     partials: Partials,
     voice: Voice,
     busy_since: Instant,
-    slot: Option<OwnedSemaphorePermit>,
 }
 
 /// Where everything heard must become final.
