@@ -136,7 +136,8 @@ const fn demuxer(container: Container) -> &'static str {
 /// cover art, MP4 with a long index.
 const fn plenty_bytes(container: Container) -> u64 {
     match container {
-        Container::WebM | Container::Ogg | Container::Wav => 64 * 1024,
+        Container::WebM | Container::Ogg => 16 * 1024,
+        Container::Wav => 64 * 1024,
         Container::Mp3 | Container::Flac | Container::Mp4 => 4 * 1024 * 1024,
     }
 }

@@ -4,6 +4,7 @@
 
 mod audio;
 mod containers;
+mod figures;
 mod live;
 mod recordings;
 mod session;
