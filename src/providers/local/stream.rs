@@ -42,7 +42,7 @@ const LISTEN_SAMPLES: usize = 32 * FRAME_SAMPLES;
 /// A stream that is this far behind shows no text that may still change.
 const LATE_SAMPLES: usize = SPEECH_HERTZ as usize / 2;
 /// How long a worker may take over one task, queueing included.
-const STUCK: Duration = Duration::from_secs(60);
+const STUCK: Duration = Duration::from_mins(1);
 const DEFAULT_PAUSE_MS: u32 = 500;
 /// Shorter pauses lie within words.
 const MIN_PAUSE_MS: u32 = 100;

@@ -38,17 +38,17 @@ fn cpu_seconds() -> f64 {
 }
 
 /// Milliseconds from the moment when the audio up to `end_ms` was fed to the event.
-fn lag_ms(begun: Instant, at: Instant, end_ms: u64) -> i64 {
-    (at - begun).as_millis() as i64 - end_ms as i64
+fn lag_ms(begun: Instant, at: Instant, end_ms: u64) -> u128 {
+    (at - begun).as_millis().saturating_sub(u128::from(end_ms))
 }
 
-fn percentile(lags: &mut [i64], share: f64) -> i64 {
+fn percentile(lags: &mut [u128], share: f64) -> u128 {
     lags.sort_unstable();
     lags[((lags.len() - 1) as f64 * share) as usize]
 }
 
 fn report(streams: usize, begun: Instant, heard: &[Heard]) {
-    let lags = |is_final| -> Vec<i64> {
+    let lags = |is_final| -> Vec<u128> {
         let segments = heard.iter().flat_map(|heard| heard.segments(is_final));
         segments.map(|(at, segment)| lag_ms(begun, at, segment.end_ms)).collect()
     };

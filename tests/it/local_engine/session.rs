@@ -146,9 +146,9 @@ pub(crate) async fn listen(stream: LiveStream, audio: Bytes, feed: Feed) -> (Hea
                 return Instant::now();
             }
         }
-        let fed = Instant::now();
+        let last_chunk = Instant::now();
         commands.send(StreamCommand::Close).await.ok();
-        fed
+        last_chunk
     };
     let take = async {
         let mut heard = Heard::default();
@@ -157,8 +157,8 @@ pub(crate) async fn listen(stream: LiveStream, audio: Bytes, feed: Feed) -> (Hea
         }
         heard
     };
-    let (fed, heard) = tokio::join!(give, take);
-    (heard, fed)
+    let (last_chunk, heard) = tokio::join!(give, take);
+    (heard, last_chunk)
 }
 
 /// The next event that `wanted` picks.
