@@ -1,1 +1,114 @@
-//! To be built.
+//! Every long-lived component of a replica, built once, in order.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use tokio::sync::Semaphore;
+
+use crate::{
+    auth::Authenticator,
+    config::{Config, LiveProvider},
+    lifecycle::Shutdown,
+    live::LiveService,
+    model::Clock,
+    postgres::Database,
+    providers::{Live, deepgram::Deepgram},
+    redis::Redis,
+    telemetry::{Metrics, Tracer, export},
+    usage::Usage,
+};
+
+/// One replica. Two of them in one process do not know of each other.
+pub struct App {
+    /// What it was told.
+    pub config: Config,
+    /// Who stops it.
+    pub shutdown: Shutdown,
+    /// Where it counts.
+    pub metrics: Metrics,
+    /// Usage and billing.
+    pub database: Database,
+    /// What replicas share.
+    pub redis: Redis,
+    /// Who verifies credentials.
+    pub auth: Authenticator,
+    /// Real-time audio.
+    pub live: LiveService,
+    /// Where spans go, if anywhere.
+    pub spans: Option<SdkTracerProvider>,
+}
+
+impl App {
+    /// Builds the components; neither Postgres nor Redis need be there.
+    pub async fn build(config: Config, shutdown: Shutdown) -> anyhow::Result<Self> {
+        let clock = Clock;
+        let metrics = Metrics::new().context("metrics could not be set up")?;
+        let spans =
+            export::start(&config.telemetry).context("the exporter of spans could not start")?;
+        let database = Database::new(&config.database).context("DATABASE_URL is unusable")?;
+        let redis = Redis::connect(&config.redis, &shutdown).context("REDIS_URL is unusable")?;
+        let auth = Authenticator::new(
+            &config.auth,
+            config.environment,
+            database.clone(),
+            metrics.clone(),
+            &shutdown,
+        )
+        .context("authentication could not be set up")?;
+        let usage = Usage::new(database.clone(), metrics.clone(), &shutdown, clock);
+        let tracer = spans.as_ref().map(|spans| Tracer::new(spans, config.telemetry.sample_ratio));
+        let live = LiveService {
+            auth: auth.clone(),
+            live: provider(&config, &metrics, &shutdown).await?,
+            usage,
+            metrics: metrics.clone(),
+            tracer,
+            clock,
+            shutdown: shutdown.clone(),
+            checkpoint: config.live.checkpoint,
+            slots: Arc::new(Semaphore::new(config.live.max_sessions)),
+        };
+        Ok(Self { config, shutdown, metrics, database, redis, auth, live, spans })
+    }
+}
+
+/// Deepgram where there is a key, else the embedded engine, unless one of them was chosen.
+async fn provider(config: &Config, metrics: &Metrics, shutdown: &Shutdown) -> anyhow::Result<Live> {
+    let deepgram = config.deepgram.clone().map(|key| Deepgram::new(key, shutdown.clone()));
+    match (config.live.provider, deepgram) {
+        (LiveProvider::Auto | LiveProvider::Deepgram, Some(deepgram)) => {
+            Ok(Live::Deepgram(deepgram))
+        }
+        (LiveProvider::Deepgram, None) => {
+            anyhow::bail!("LIVE_PROVIDER=deepgram needs DEEPGRAM_API_KEY")
+        }
+        (LiveProvider::Local, _) => embedded(config, metrics, shutdown).await,
+        (LiveProvider::Auto, None) => embedded(config, metrics, shutdown).await.or_else(|error| {
+            let why = format!(
+                "DEEPGRAM_API_KEY is not set, and the embedded engine is not there: {error:#}"
+            );
+            tracing::warn!("{why}");
+            Ok(Live::Absent(why.into()))
+        }),
+    }
+}
+
+/// Loads the embedded engine; reading its model blocks for half a second.
+#[cfg(feature = "local-speech")]
+async fn embedded(config: &Config, metrics: &Metrics, shutdown: &Shutdown) -> anyhow::Result<Live> {
+    use crate::providers::local::{Engine, LocalConfig};
+    let mut local = LocalConfig::new(config.speech.model_dir.clone());
+    local.workers = config.speech.workers.unwrap_or(local.workers);
+    local.max_streams = config.speech.max_streams.unwrap_or(4 * local.workers);
+    let (metrics, shutdown) = (metrics.clone(), shutdown.clone());
+    let load = move || Engine::load(&local, metrics, shutdown);
+    Ok(Live::Local(tokio::task::spawn_blocking(load).await??))
+}
+
+/// This build has no embedded engine.
+#[cfg(not(feature = "local-speech"))]
+#[expect(clippy::unused_async, reason = "the same shape as with the engine")]
+async fn embedded(_: &Config, _: &Metrics, _: &Shutdown) -> anyhow::Result<Live> {
+    anyhow::bail!("this build has no embedded engine (feature local-speech)")
+}

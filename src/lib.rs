@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! main ► cli · server · app · live · usage · providers · media · auth · outbound web
-//!      · postgres redis · telemetry · lifecycle config model
+//!      · postgres redis · telemetry · probe backoff · lifecycle config model
 //! ```
 //!
 //! The life of an audio chunk: a doorway in [`live`] takes it from the socket and pushes it, in
@@ -14,6 +14,7 @@
 
 pub mod app;
 pub mod auth;
+pub mod backoff;
 pub mod cli;
 pub mod config;
 pub mod lifecycle;
@@ -21,6 +22,7 @@ pub mod live;
 pub mod media;
 pub mod model;
 pub mod postgres;
+pub mod probe;
 pub mod providers;
 pub mod redis;
 pub mod server;

@@ -1,3 +1,11 @@
 //! Parses the command and runs it.
-#![expect(missing_docs, reason = "a binary has no public items")]
-fn main() {}
+
+use std::process::ExitCode;
+
+use audio_transcription_api::cli;
+
+fn main() -> ExitCode {
+    // One crypto provider for everything; an error only says that there is one already.
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+    cli::run()
+}

@@ -1,1 +1,19 @@
-//! To be built.
+//! Verification: any accepted credential becomes one [`Principal`].
+
+mod api_key;
+mod authenticator;
+mod claims;
+mod expiring;
+mod jwks;
+mod jwt;
+mod key_use;
+mod principal;
+mod store;
+#[cfg(test)]
+mod tests;
+mod users;
+
+pub use authenticator::Authenticator;
+pub use jwt::VerifiedToken;
+pub use principal::{AuthType, Owner, Principal};
+pub use users::Users;

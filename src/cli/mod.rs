@@ -1,1 +1,141 @@
-//! To be built.
+//! The commands of the binary, and the exit codes by which scripts know what happened.
+
+mod healthcheck;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    fmt::Display,
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand};
+
+use crate::{
+    config::{self, Config, Env, Faults},
+    postgres::{self, Database},
+};
+
+/// Real-time and recorded speech to text over Socket.IO, WebSocket and REST.
+#[derive(Debug, Parser)]
+#[command(name = "audio-transcription-api", version, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Subcommand)]
+enum Command {
+    /// Run the service (the default)
+    #[default]
+    Serve,
+    /// Bring the database schema up to date, then exit
+    Migrate,
+    /// Print every environment variable with its default and meaning
+    Config {
+        /// Print `docs/CONFIGURATION.md` instead
+        #[arg(long, conflicts_with = "env_example")]
+        markdown: bool,
+        /// Print `.env.example` instead
+        #[arg(long)]
+        env_example: bool,
+    },
+    /// Ask the running service on this machine for /health; exit 0 if it is well
+    Healthcheck,
+}
+
+/// Why a command failed, as its exit code says it.
+#[derive(Debug)]
+enum Failure {
+    /// The configuration cannot be used: exit code 2.
+    Configuration(Faults),
+    /// Anything else: exit code 1.
+    Other(anyhow::Error),
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Other(error)
+    }
+}
+
+impl Failure {
+    const fn code(&self) -> u8 {
+        match self {
+            Self::Configuration(_) => 2,
+            Self::Other(_) => 1,
+        }
+    }
+
+    fn sentence(&self) -> String {
+        match self {
+            Self::Configuration(faults) => faults.to_string(),
+            Self::Other(error) => format!("{error:#}"),
+        }
+    }
+}
+
+/// Runs the command of the process's arguments: 0 is success, 2 a bad configuration or command
+/// line, 1 any other failure.
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version come this way too; where they cannot be printed, nobody reads them.
+            let _printed = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(1));
+        }
+    };
+    match execute(cli.command.unwrap_or_default()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            complain(failure.sentence());
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+fn complain(sentence: impl Display) {
+    // A closed standard error leaves nobody to tell.
+    let _written = writeln!(io::stderr(), "{sentence}");
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
+    Ok(io::stdout().write_all(text.as_bytes())?)
+}
+
+fn execute(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Config { markdown: true, .. } => Ok(print(&config::markdown())?),
+        Command::Config { env_example: true, .. } => Ok(print(&config::env_example())?),
+        Command::Config { .. } => Ok(print(&config::text())?),
+        Command::Serve => {
+            let config = load()?;
+            Ok(runtime()?.block_on(crate::server::serve(config))?)
+        }
+        Command::Migrate => Ok(runtime()?.block_on(migrate(&load()?))?),
+        Command::Healthcheck => {
+            let config = load()?;
+            Ok(runtime()?.block_on(healthcheck::ask(config.server.port))?)
+        }
+    }
+}
+
+fn load() -> Result<Config, Failure> {
+    let env = Env::from_process().map_err(|fault| Failure::Configuration(Faults::one(fault)))?;
+    Config::load(&env).map_err(Failure::Configuration)
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(|error| Failure::Other(error.into()))
+}
+
+async fn migrate(config: &Config) -> anyhow::Result<()> {
+    let database = Database::new(&config.database)?;
+    match postgres::migrate(&database).await {
+        Ok(()) => print("Database initialized successfully\n"),
+        Err(error) => Err(anyhow::anyhow!("Database initialization failed: {error}")),
+    }
+}

@@ -1,1 +1,95 @@
-//! To be built.
+//! Real-time audio: two doorways, one session behind both.
+
+mod arguments;
+mod backoff;
+mod caller;
+mod client;
+mod command;
+mod inbox;
+mod intake;
+pub mod options;
+mod outbox;
+mod pace;
+mod payload;
+mod request;
+mod ring;
+mod session;
+pub mod socketio;
+mod splice;
+mod timeline;
+mod trace;
+mod upstream;
+pub mod websocket;
+pub mod wire;
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::{
+    auth::Authenticator,
+    lifecycle::Shutdown,
+    model::{Clock, Error, ErrorKind},
+    providers::Live,
+    telemetry::{Metrics, Tracer},
+    usage::Usage,
+};
+
+/// The path of both doorways: the Socket.IO namespace and the raw WebSocket's route.
+pub const PATH: &str = "/audio-stream";
+
+/// How long a credential may take to be verified at a door.
+const AUTHENTICATION: Duration = Duration::from_secs(5);
+
+/// What live audio needs. Cheap to clone.
+#[derive(Clone)]
+pub struct LiveService {
+    /// Who verifies credentials.
+    pub auth: Authenticator,
+    /// Who transcribes.
+    pub live: Live,
+    /// Who bills.
+    pub usage: Usage,
+    /// Where it is counted.
+    pub metrics: Metrics,
+    /// Who writes spans, where they are exported.
+    pub tracer: Option<Tracer>,
+    /// The wall clock.
+    pub clock: Clock,
+    /// Who waits for sessions.
+    pub shutdown: Shutdown,
+    /// How often usage is handed over.
+    pub checkpoint: Duration,
+    /// Sessions that may run on this replica.
+    pub slots: Arc<Semaphore>,
+}
+
+impl LiveService {
+    /// Takes a slot for a session, or says why there is none.
+    fn admit(&self) -> Result<OwnedSemaphorePermit, Error> {
+        self.live.available()?;
+        self.open()?;
+        self.slots.clone().try_acquire_owned().map_err(|_| {
+            Error::new(ErrorKind::Overloaded, "this replica runs as many sessions as it may")
+        })
+    }
+
+    /// An error while the replica drains.
+    fn open(&self) -> Result<(), Error> {
+        if self.shutdown.soft().is_cancelled() {
+            return Err(Error::new(ErrorKind::ShuttingDown, "the replica is shutting down"));
+        }
+        Ok(())
+    }
+
+    /// Verifies a credential within a deadline.
+    async fn authenticate(&self, token: Option<&str>) -> Result<crate::auth::Principal, Error> {
+        let Some(token) = token.filter(|token| !token.is_empty()) else {
+            let text = "No authentication token provided";
+            return Err(Error::new(ErrorKind::Unauthenticated, text));
+        };
+        tokio::time::timeout(AUTHENTICATION, self.auth.authenticate(token)).await.unwrap_or_else(
+            |_| Err(Error::new(ErrorKind::Timeout, "the credential could not be verified in time")),
+        )
+    }
+}

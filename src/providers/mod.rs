@@ -2,11 +2,14 @@
 
 pub mod deepgram;
 pub mod error;
+pub mod live;
+#[cfg(feature = "local-speech")]
 #[cfg(feature = "local-speech")]
 pub mod local;
 pub mod stream;
 
 pub use error::{ErrorClass, ProviderError};
+pub use live::Live;
 pub use stream::{
     CloseReason, Closed, Endpointing, LiveStream, StreamCommand, StreamEvent, StreamOptions,
 };

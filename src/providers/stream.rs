@@ -53,6 +53,16 @@ pub struct StreamOptions {
     pub report_sent: bool,
 }
 
+impl StreamOptions {
+    /// Channels that are transcribed, and so billed, each by itself.
+    pub fn billed_channels(&self) -> u16 {
+        match self.format {
+            AudioFormat::Raw(raw) if self.multichannel => raw.channels.max(1),
+            _ => 1,
+        }
+    }
+}
+
 /// What a session tells a provider's connection.
 #[derive(Debug)]
 pub enum StreamCommand {

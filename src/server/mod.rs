@@ -1,1 +1,106 @@
-//! To be built.
+//! The listener, the page of routes, health, and the way down.
+
+mod drain;
+mod health;
+mod listener;
+mod observe;
+mod pages;
+mod router;
+mod signals;
+
+use std::{net::SocketAddr, sync::Arc};
+
+use anyhow::Context;
+use tokio::{net::TcpListener, task::JoinHandle};
+
+use crate::{app::App, config::Config, lifecycle::Shutdown, postgres::Fatal, telemetry::logs};
+
+/// A replica that listens.
+pub struct Running {
+    /// Where it serves.
+    pub address: SocketAddr,
+    /// Where it tells its metrics.
+    pub metrics_address: Option<SocketAddr>,
+    /// Its components.
+    pub app: Arc<App>,
+    migrator: JoinHandle<Result<(), Fatal>>,
+}
+
+impl Running {
+    /// Builds a replica and listens at once; the database may come later.
+    pub async fn start(config: Config) -> anyhow::Result<Self> {
+        let shutdown = Shutdown::default();
+        let port = config.server.port;
+        let socket = bind(port).await?;
+        let metrics_socket = match config.server.metrics_port {
+            Some(port) => Some(bind(port).await?),
+            None => None,
+        };
+        let app = Arc::new(App::build(config, shutdown.clone()).await?);
+        let address = socket.local_addr()?;
+        let metrics_address = metrics_socket.as_ref().map(TcpListener::local_addr).transpose()?;
+        let limit = app.config.server.max_connections;
+        listener::spawn(socket, router::service(&app), &shutdown, limit);
+        if let Some(socket) = metrics_socket {
+            listener::spawn(socket, router::metrics(&app), &shutdown, limit);
+        }
+        let migrator = app.database.spawn_migrator(&shutdown);
+        Ok(Self { address, metrics_address, app, migrator })
+    }
+
+    /// Waits for a signal, or for a fault that this replica cannot live with; then drains.
+    pub async fn run(mut self) -> anyhow::Result<()> {
+        let fatal = tokio::select! {
+            () = signals::terminate() => None,
+            fatal = fatal(&mut self.migrator) => Some(fatal),
+        };
+        tracing::info!("draining for at most {:?}", self.app.config.server.drain);
+        tokio::select! {
+            () = drain::run(&self.app) => {}
+            () = signals::terminate() => {
+                tracing::warn!("second signal: stopping at once");
+                self.app.shutdown.abort();
+            }
+        }
+        fatal.map_or(Ok(()), Err)
+    }
+
+    /// Drains and stops.
+    pub async fn stop(self) {
+        drain::run(&self.app).await;
+    }
+}
+
+/// Runs a replica until it is told to stop.
+pub async fn serve(config: Config) -> anyhow::Result<()> {
+    logs::start(&config.telemetry);
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    let running = Running::start(config).await?;
+    tracing::info!("listening on {}", running.address);
+    if let Some(token) = running.app.auth.development_token() {
+        announce(running.address.port(), token);
+    }
+    running.run().await
+}
+
+/// The one line for people: where the page is. The fragment is never sent to a server.
+#[expect(clippy::print_stdout, reason = "the address is for the person who started the process")]
+fn announce(port: u16, token: &str) {
+    println!("\n  Open http://127.0.0.1:{port}/app/#token={token}\n");
+}
+
+async fn bind(port: u16) -> anyhow::Result<TcpListener> {
+    let address = SocketAddr::from(([0, 0, 0, 0], port));
+    TcpListener::bind(address).await.with_context(|| format!("port {port} cannot be listened on"))
+}
+
+/// Ends only with a fault that waiting does not mend, such as a migration that failed.
+async fn fatal(migrator: &mut JoinHandle<Result<(), Fatal>>) -> anyhow::Error {
+    match migrator.await {
+        Ok(Err(fatal)) => fatal.into(),
+        Ok(Ok(())) => std::future::pending().await,
+        Err(error) => anyhow::anyhow!("the migrator died: {error}"),
+    }
+}

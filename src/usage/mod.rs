@@ -1,1 +1,73 @@
-//! To be built.
+//! Billing of live audio: meters move cursors, a recorder writes them, each millisecond once.
+
+mod meter;
+mod price;
+mod recorder;
+mod start;
+mod store;
+#[cfg(test)]
+mod tests;
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::mpsc;
+
+pub use meter::Meter;
+pub use price::{Price, RATE_CARD, Rate};
+pub use start::SessionStart;
+
+use crate::{
+    auth::Users, lifecycle::Shutdown, model::Clock, postgres::Database, telemetry::Metrics,
+};
+use meter::{Cursor, Queue};
+use recorder::Recorder;
+
+/// Sessions that may wait to be written at once; each waits once, however much it used.
+const WAITING_SESSIONS: usize = 65_536;
+
+/// Opens meters and sees to it that what they count is written; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Usage {
+    queue: Queue,
+    clock: Clock,
+}
+
+impl Usage {
+    /// Starts the recorder. It ends after a soft shutdown once every meter has finished and all is
+    /// written, or at the hard one.
+    pub fn new(database: Database, metrics: Metrics, shutdown: &Shutdown, clock: Clock) -> Self {
+        let (sender, receiver) = mpsc::channel(WAITING_SESSIONS);
+        let queue = Queue::new(sender, metrics);
+        let recorder = Recorder::new(database, Users::default(), queue.clone(), receiver);
+        let stop = shutdown.clone();
+        shutdown.spawn(async move { recorder.run(stop).await });
+        Self { queue, clock }
+    }
+
+    /// Opens the meter of a new session. Never waits: its row is made in the background.
+    pub fn open(&self, start: SessionStart) -> Meter {
+        self.resume(start, 0)
+    }
+
+    /// Opens the meter of a session whose audio before `billed_ms` is billed already.
+    pub fn resume(&self, start: SessionStart, billed_ms: u64) -> Meter {
+        let cursor = Cursor::new(start, billed_ms, self.clock);
+        Meter::new(Arc::new(cursor), self.queue.clone(), self.clock)
+    }
+
+    /// Sessions whose usage waits to be written.
+    pub fn pending(&self) -> usize {
+        self.queue.pending()
+    }
+
+    /// Whether no more can wait, so that new sessions should be refused.
+    pub fn is_full(&self) -> bool {
+        self.pending() >= WAITING_SESSIONS
+    }
+
+    /// Waits until all that was counted is written; false if `deadline` came first.
+    pub async fn flush(&self, deadline: Duration) -> bool {
+        let mut waiting = self.queue.watch();
+        tokio::time::timeout(deadline, waiting.wait_for(|count| *count == 0)).await.is_ok()
+    }
+}

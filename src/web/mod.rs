@@ -1,1 +1,7 @@
-//! To be built.
+//! The HTTP kit, which knows no domain.
+
+pub mod error;
+pub mod kill;
+pub mod request_id;
+
+pub use kill::Kill;

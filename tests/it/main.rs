@@ -1,4 +1,6 @@
-//! The one integration-test binary: a list of modules.
+//! The integration tests: the real service on real sockets, the outside world by wire only.
 
+mod harness;
+mod live_doors;
 #[cfg(feature = "local-speech")]
 mod local_engine;

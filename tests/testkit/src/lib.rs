@@ -1,1 +1,17 @@
-//! To be built.
+//! The outside world by wire only: a Deepgram simulator, a fake Auth0, an OTLP receiver, clients
+//! and private databases. Nothing here imports the service, so that a wrong field cannot pass on
+//! both sides.
+
+pub mod auth0;
+pub mod deepgram;
+pub mod numbered;
+pub mod otlp;
+pub mod process;
+pub mod raw_ws;
+pub mod socketio;
+pub mod speech;
+
+mod tasks;
+mod wait;
+
+pub use wait::wait_until;

@@ -1,0 +1,30 @@
+# The few commands a person types; scripts/ does the work.
+.DEFAULT_GOAL := help
+.PHONY: help run test check setup speech-model load sqlx clean-dev
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## Build and run the service with a private PostgreSQL and Redis; prints the page's address
+	@exec scripts/run
+
+test: ## Every test, against real processes
+	@exec scripts/test
+
+check: ## Format, lints, docs, dependencies, scripts and deploy files
+	@exec scripts/check
+
+setup: ## Install and fetch everything ahead of the first run, test and check
+	@scripts/setup test && scripts/speech-model && tests/clients/setup
+
+speech-model: ## Fetch the embedded speech engine's model into .dev/
+	@exec scripts/speech-model
+
+load: ## Load test of a running service: make load URL=http://127.0.0.1:5000 TOKEN=…
+	@exec scripts/load --url "$(or $(URL),http://127.0.0.1:5000)" --token "$(TOKEN)" $(ARGS)
+
+sqlx: ## Rewrite .sqlx/ from the queries in the code and the migrations
+	@exec scripts/sqlx
+
+clean-dev: ## Stop the private servers and remove .dev/ (their data too)
+	@exec scripts/clean-dev

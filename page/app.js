@@ -1,0 +1,144 @@
+/** Wires the page together. */
+
+import { Connection } from './connection.js';
+import { copyText, plainText, saveText, timedText } from './export.js';
+import { Facts } from './facts.js';
+import { TOKEN_REFUSED, closedMessage, lostMessage } from './messages.js';
+import { Microphone } from './microphone.js';
+import { Notices } from './notices.js';
+import { Options } from './options.js';
+import { Paper } from './paper.js';
+import { Sample } from './sample.js';
+import { Status } from './status.js';
+import { Studio } from './studio.js';
+import { keepToken, takeToken } from './token.js';
+import { Transcript } from './transcript.js';
+import { Waveform } from './waveform.js';
+
+const COPIED_MS = 1_600;
+const UNDO_MS = 8_000;
+
+/** @param {string} id @returns {any} */
+const part = (id) => document.getElementById(id);
+
+const connection = new Connection();
+const transcript = new Transcript();
+const notices = new Notices(part('notices'));
+const options = new Options(part('options'));
+const status = new Status(part('status'), part('status-text'));
+const paper = new Paper(transcript, { scroll: part('scroll'), body: part('body'), latest: part('latest'), spoken: part('spoken') });
+const facts = new Facts({
+  hint: part('hint'),
+  list: part('facts'),
+  language: part('fact-language'),
+  engine: part('fact-engine'),
+  latency: part('fact-latency'),
+  final: part('fact-final'),
+  elapsed: part('elapsed'),
+});
+const waveform = new Waveform(part('waveform'), part('meter'));
+const studio = new Studio({ connection, transcript, paper, waveform, facts, notices, options });
+let token = takeToken();
+
+/** @type {Record<string, string>} */
+const RECORD_TEXTS = { idle: 'Start', opening: 'Starting', live: 'Stop', stopping: 'Finishing', done: 'Start' };
+
+/** Shows what fits the moment: the welcome, the wait for words, or the words; and which buttons can be used. */
+function refresh() {
+  const phase = studio.recording?.phase ?? 'idle';
+  const words = !transcript.empty || transcript.interim.length > 0;
+  const wantsToken = !part('token-form').hidden;
+  part('welcome').hidden = wantsToken || words || phase !== 'idle';
+  part('listening').hidden = words || !['live', 'opening'].includes(phase);
+  for (const id of ['copy', 'download', 'clear']) part(id).disabled = transcript.empty;
+  part('record').dataset.phase = phase;
+  part('record-text').textContent = RECORD_TEXTS[phase];
+  part('record').disabled = phase === 'idle' && (!token || wantsToken);
+  part('sample').disabled = phase !== 'idle' || !token || wantsToken;
+  const live = phase === 'live' && connection.state === 'connected';
+  document.documentElement.dataset.live = String(live);
+  if (connection.state === 'connected') status.show(live ? 'live' : 'connected');
+}
+
+/** @param {import('./messages.js').Message | null} why */
+function askToken(why) {
+  part('token-form').hidden = false;
+  part('token-why').hidden = !why;
+  part('token-why').textContent = why ? `${why.title} ${why.text ?? ''}` : '';
+  refresh();
+  part('token').focus();
+}
+
+/** @param {import('./protocol.js').StateChange} change */
+function connectionChanged({ state, retryInMs, reason }) {
+  status.show(state, retryInMs);
+  if (state === 'connected') notices.hide('connection');
+  if (state === 'waiting') {
+    const retry = { label: 'Try now', act: () => connection.retry() };
+    notices.show('connection', lostMessage(studio.recording !== null, reason), { actions: [retry] });
+  }
+  if (state === 'closed') {
+    const again = { label: 'Reconnect', act: () => connection.retry() };
+    notices.show('connection', closedMessage(reason), { actions: [again] });
+  }
+  if (state === 'rejected') {
+    notices.hide('connection');
+    askToken(TOKEN_REFUSED);
+  }
+  refresh();
+}
+
+/** @param {string} given */
+function enter(given) {
+  token = given;
+  part('token').value = '';
+  part('token-form').hidden = true;
+  connection.open(token, options.lang);
+  refresh();
+}
+
+/** @param {import('./protocol.js').Source} source */
+function record(source) {
+  if (connection.state !== 'connected') connection.retry();
+  void studio.start(source);
+}
+
+async function copy() {
+  const label = part('copy').querySelector('span');
+  try {
+    await copyText(plainText(transcript.paragraphs));
+    label.textContent = 'Copied';
+  } catch {
+    label.textContent = 'Not copied';
+  }
+  setTimeout(() => (label.textContent = 'Copy'), COPIED_MS);
+}
+
+function clear() {
+  const restore = transcript.clear();
+  const undo = { label: 'Undo', act: () => (restore(), paper.rewrite(), refresh()) };
+  paper.rewrite();
+  refresh();
+  notices.show('cleared', { tone: 'info', title: 'Transcript cleared.' }, { actions: [undo], forMs: UNDO_MS });
+}
+
+connection.addEventListener('state', (event) => connectionChanged(/** @type {CustomEvent} */ (event).detail));
+for (const name of ['phase', 'session', 'words']) studio.addEventListener(name, refresh);
+part('record').addEventListener('click', () => (studio.recording ? void studio.stop() : record(new Microphone())));
+part('sample').addEventListener('click', () => record(new Sample(new URL('./sample.wav', import.meta.url))));
+part('copy').addEventListener('click', copy);
+part('download').addEventListener('click', () => saveText(timedText(transcript.paragraphs), new Date()));
+part('clear').addEventListener('click', clear);
+part('token-form').addEventListener('submit', (/** @type {SubmitEvent} */ event) => {
+  event.preventDefault();
+  const given = part('token').value.trim();
+  if (!given) return;
+  keepToken(given);
+  enter(given);
+  part('record').focus();
+});
+window.addEventListener('online', () => connection.state === 'waiting' && connection.retry());
+window.addEventListener('hashchange', () => location.hash.includes('token=') && enter(takeToken()));
+
+if (token) enter(token);
+else askToken(null);

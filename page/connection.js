@@ -1,0 +1,147 @@
+/** The Socket.IO connection: one token, one namespace, reconnecting on its own terms. */
+
+import { fullJitterMs } from './backoff.js';
+import { Liveness } from './liveness.js';
+import { io } from './vendor/socket.io.esm.min.js';
+
+/** All that a refused client is told. */
+const REJECTED = 'Connection rejected by server';
+const EVENTS = ['session_started', 'transcription', 'audio_ack', 'streaming_stopped', 'error'];
+const CONNECT_DEADLINE_MS = 10_000;
+const STABLE_MS = 5_000;
+const CONGESTED_PACKETS = 24;
+const ACK_EVERY = 5;
+
+/** Dispatches `state` and every event of the service as a CustomEvent of the same name. */
+export class Connection extends EventTarget {
+  /** @type {import('./protocol.js').ConnectionState} */
+  state = 'closed';
+  #liveness = new Liveness();
+  /** @type {ReturnType<typeof io> | null} */
+  #socket = null;
+  /** @type {import('./protocol.js').Disconnecting | null} */
+  #farewell = null;
+  #attempt = 0;
+  #connectedAtMs = 0;
+  #timer = 0;
+  #watch = 0;
+
+  /** @param {string} token @param {string} lang */
+  open(token, lang) {
+    this.close();
+    const socket = io('/audio-stream', {
+      transports: ['websocket'],
+      auth: { token },
+      query: { lang },
+      reconnection: false,
+      forceNew: true,
+      autoConnect: false,
+      timeout: CONNECT_DEADLINE_MS,
+    });
+    this.#socket = socket;
+    this.#attempt = 0;
+    socket.on('connect', () => this.#connected(socket));
+    socket.on('connect_error', (/** @type {Error} */ error) => this.#refused(error));
+    socket.on('disconnect', (/** @type {string} */ reason) => this.#lost(reason));
+    socket.on('disconnecting', (/** @type {any} */ farewell) => (this.#farewell = farewell ?? null));
+    for (const name of EVENTS) socket.on(name, (/** @type {unknown} */ detail) => this.#tell(name, detail));
+    this.retry();
+  }
+
+  /** Connects now instead of at the end of the wait. */
+  retry() {
+    if (!this.#socket || this.#socket.connected) return;
+    clearTimeout(this.#timer);
+    this.#farewell = null;
+    this.#enter({ state: 'connecting' });
+    this.#timer = window.setTimeout(() => this.#abandon(), CONNECT_DEADLINE_MS);
+    this.#socket.connect();
+  }
+
+  close() {
+    clearTimeout(this.#timer);
+    clearInterval(this.#watch);
+    this.#socket?.off();
+    this.#socket?.disconnect();
+    this.#socket = null;
+    this.state = 'closed';
+  }
+
+  /**
+   * @param {string} name
+   * @param {unknown} [payload]
+   */
+  emit(name, payload) {
+    if (payload === undefined) this.#socket?.emit(name);
+    else this.#socket?.emit(name, payload);
+  }
+
+  /** @param {number} seq @param {Int16Array} pcm */
+  sendAudio(seq, pcm) {
+    const chunk = { audio_chunk: pcm.buffer, seq };
+    this.#liveness.sent(performance.now());
+    if (seq % ACK_EVERY !== 1) this.#socket?.emit('audio_chunk', chunk);
+    else this.#socket?.emit('audio_chunk', chunk, () => this.#liveness.acknowledged());
+  }
+
+  /** The network takes less than it is given: better to keep audio here than in its queue. */
+  get congested() {
+    return (this.#socket?.io.engine?.writeBuffer.length ?? 0) > CONGESTED_PACKETS;
+  }
+
+  /** @param {ReturnType<typeof io>} socket */
+  #connected(socket) {
+    clearTimeout(this.#timer);
+    this.#connectedAtMs = performance.now();
+    this.#liveness.open(this.#connectedAtMs);
+    socket.io.engine.on('packet', () => this.#liveness.heard(performance.now()));
+    clearInterval(this.#watch);
+    this.#watch = window.setInterval(() => {
+      if (this.#liveness.isDead(performance.now())) this.#abandon();
+    }, 1_000);
+    this.#enter({ state: 'connected' });
+  }
+
+  /** @param {Error} error */
+  #refused(error) {
+    if (error.message !== REJECTED) return this.#wait();
+    clearTimeout(this.#timer);
+    this.#socket?.disconnect();
+    this.#enter({ state: 'rejected' });
+  }
+
+  /** @param {string} reason */
+  #lost(reason) {
+    clearInterval(this.#watch);
+    if (reason === 'io client disconnect') return;
+    if (performance.now() - this.#connectedAtMs > STABLE_MS) this.#attempt = 0;
+    const final = this.#farewell ? !this.#farewell.reconnect : reason === 'io server disconnect';
+    if (final) this.#enter({ state: 'closed', reason: this.#farewell?.reason });
+    else this.#wait();
+  }
+
+  #wait() {
+    clearTimeout(this.#timer);
+    const retryInMs = (this.#farewell?.reconnect_after_ms ?? 0) + fullJitterMs(this.#attempt);
+    this.#attempt += 1;
+    this.#timer = window.setTimeout(() => this.retry(), retryInMs);
+    this.#enter({ state: 'waiting', retryInMs, reason: this.#farewell?.reason });
+  }
+
+  /** Gives up a transport that no longer answers. */
+  #abandon() {
+    this.#socket?.disconnect();
+    this.#wait();
+  }
+
+  /** @param {import('./protocol.js').StateChange} change */
+  #enter(change) {
+    this.state = change.state;
+    this.#tell('state', change);
+  }
+
+  /** @param {string} name @param {unknown} detail */
+  #tell(name, detail) {
+    this.dispatchEvent(new CustomEvent(name, { detail }));
+  }
+}

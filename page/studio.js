@@ -1,0 +1,159 @@
+/** One recording at a time: starts it, stops it, and carries what it says to the page. */
+
+import { durationText } from './clock.js';
+import { languageName } from './languages.js';
+import { Latency } from './latency.js';
+import { MICROPHONE, languageMessage, serviceMessage } from './messages.js';
+import { MicrophoneError } from './microphone.js';
+import { Recording } from './recording.js';
+
+const SILENT_AFTER_MS = 6_000;
+const SILENT_LEVEL = 0.02;
+const OFFERED_LANGUAGES = 3;
+
+/**
+ * @typedef {object} Parts
+ * @property {import('./connection.js').Connection} connection
+ * @property {import('./transcript.js').Transcript} transcript
+ * @property {import('./paper.js').Paper} paper
+ * @property {import('./waveform.js').Waveform} waveform
+ * @property {import('./facts.js').Facts} facts
+ * @property {import('./notices.js').Notices} notices
+ * @property {import('./options.js').Options} options
+ */
+
+/** Dispatches `phase` with the phase and the source's kind. */
+export class Studio extends EventTarget {
+  /** @type {Recording | null} */
+  recording = null;
+  #latency = new Latency();
+  #silentSinceMs = 0;
+
+  /** @param {Parts} parts */
+  constructor(parts) {
+    super();
+    this.parts = parts;
+  }
+
+  /** @param {import('./protocol.js').Source} source */
+  async start(source) {
+    if (this.recording) return;
+    const { connection, notices, options, transcript, paper } = this.parts;
+    notices.hide('source', 'service', 'silent');
+    const recording = new Recording(connection, source, options.read());
+    this.recording = recording;
+    this.#bind(recording);
+    this.#phase('opening');
+    transcript.beginRecording(options.lang, Date.now());
+    paper.follow();
+    try {
+      await recording.start();
+    } catch (error) {
+      this.#sourceFailed(error);
+    }
+  }
+
+  async stop() {
+    await this.recording?.stop();
+  }
+
+  /** @param {Recording} recording */
+  #bind(recording) {
+    /** @type {[string, (detail: any) => void][]} */
+    const handlers = [
+      ['phase', (phase) => this.#phase(phase)],
+      ['chunk', (chunk) => this.#heard(chunk)],
+      ['sent', ({ endMs }) => this.#latency.sent(endMs, performance.now())],
+      ['session', (started) => this.#session(started)],
+      ['words', ({ words, baseMs }) => this.#words(words, baseMs)],
+      ['problem', ({ error, retryInMs }) => this.#problem(error, retryInMs)],
+      ['gap', ({ lostMs }) => this.#gap(lostMs)],
+    ];
+    for (const [name, handle] of handlers) {
+      recording.addEventListener(name, (event) => handle(/** @type {CustomEvent} */ (event).detail));
+    }
+  }
+
+  /** @param {Recording['phase']} phase */
+  #phase(phase) {
+    const { waveform, facts, options, transcript, paper, notices } = this.parts;
+    const kind = this.recording?.source.kind ?? 'microphone';
+    options.lock(phase !== 'done');
+    if (phase === 'live') {
+      this.#silentSinceMs = performance.now();
+      waveform.start();
+      facts.startClock();
+    }
+    if (phase === 'stopping') waveform.stop();
+    if (phase === 'done') {
+      waveform.stop();
+      facts.stopClock();
+      notices.hide('silent');
+      transcript.keepInterim();
+      paper.write();
+      this.recording = null;
+    }
+    this.dispatchEvent(new CustomEvent('phase', { detail: { phase, kind } }));
+  }
+
+  /** @param {import('./protocol.js').Chunk} chunk */
+  #heard(chunk) {
+    const { waveform, notices } = this.parts;
+    const nowMs = performance.now();
+    waveform.push(chunk.levels);
+    if (Math.max(...chunk.levels) > SILENT_LEVEL) {
+      this.#silentSinceMs = nowMs;
+      notices.hide('silent');
+    } else if (nowMs - this.#silentSinceMs > SILENT_AFTER_MS) {
+      this.#silentSinceMs = Infinity;
+      notices.show('silent', MICROPHONE.silent);
+    }
+  }
+
+  /** @param {import('./protocol.js').SessionStarted} started */
+  #session(started) {
+    this.#latency.restart();
+    this.parts.notices.hide('service');
+    this.parts.facts.session(started);
+    this.dispatchEvent(new CustomEvent('session'));
+  }
+
+  /** @param {import('./protocol.js').Transcription} words @param {number} baseMs */
+  #words(words, baseMs) {
+    const { transcript, paper, facts } = this.parts;
+    if (!transcript.accept(words, baseMs)) return;
+    if (words.transcript) this.#latency.arrived(words.end_ms, words.is_final, performance.now());
+    facts.latency(this.#latency.medians);
+    paper.write();
+    this.dispatchEvent(new CustomEvent('words'));
+  }
+
+  /** @param {import('./protocol.js').ServiceError} error @param {number} [retryInMs] */
+  #problem(error, retryInMs) {
+    const { notices, options } = this.parts;
+    if (error.code === 'unsupported_language') {
+      const allowed = error.allowed ?? [];
+      const actions = allowed.slice(0, OFFERED_LANGUAGES).map((code) => ({
+        label: `Use ${languageName(code)}`,
+        act: () => options.choose(code),
+      }));
+      options.limitLanguages(allowed);
+      notices.show('service', languageMessage(options.lang, allowed), { actions });
+    } else notices.show('service', serviceMessage(error, retryInMs));
+  }
+
+  /** @param {number} lostMs */
+  #gap(lostMs) {
+    const text = 'The connection was away for longer than speech can be kept.';
+    this.parts.notices.show('gap', { tone: 'warning', title: `${durationText(lostMs)} of speech was missed.`, text });
+  }
+
+  /** @param {unknown} error */
+  #sourceFailed(error) {
+    const message =
+      error instanceof MicrophoneError
+        ? MICROPHONE[error.reason]
+        : /** @type {const} */ ({ tone: 'error', title: 'The sample could not be played.', text: 'Check the connection and try again.' });
+    this.parts.notices.show('source', message);
+  }
+}

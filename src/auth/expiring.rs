@@ -1,0 +1,65 @@
+//! A bounded map whose entries end.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    hash::Hash,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// Keeps at most `capacity` entries, each until its end; the oldest make room.
+#[derive(Debug)]
+pub(super) struct Expiring<K, V> {
+    capacity: usize,
+    entries: Mutex<Entries<K, V>>,
+}
+
+#[derive(Debug)]
+struct Entries<K, V> {
+    by_key: HashMap<K, (V, Instant)>,
+    in_order: VecDeque<K>,
+}
+
+impl<K: Clone + Eq + Hash, V: Clone> Expiring<K, V> {
+    pub(super) fn new(capacity: usize) -> Self {
+        let entries = Entries { by_key: HashMap::new(), in_order: VecDeque::new() };
+        Self { capacity, entries: Mutex::new(entries) }
+    }
+
+    pub(super) fn get(&self, key: &K) -> Option<V> {
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let (value, ends) = entries.by_key.get(key)?;
+        (Instant::now() < *ends).then(|| value.clone())
+    }
+
+    pub(super) fn insert(&self, key: K, value: V, life: Duration) {
+        let Some(ends) = Instant::now().checked_add(life) else { return };
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        if entries.by_key.insert(key.clone(), (value, ends)).is_some() {
+            return;
+        }
+        entries.in_order.push_back(key);
+        if entries.in_order.len() > self.capacity
+            && let Some(oldest) = entries.in_order.pop_front()
+        {
+            entries.by_key.remove(&oldest);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_end_and_the_oldest_makes_room() {
+        let map = Expiring::new(2);
+        map.insert(1, 'a', Duration::ZERO);
+        assert_eq!(map.get(&1), None);
+        map.insert(1, 'b', Duration::from_mins(1));
+        map.insert(2, 'c', Duration::from_mins(1));
+        assert_eq!((map.get(&1), map.get(&2)), (Some('b'), Some('c')));
+        map.insert(3, 'd', Duration::from_mins(1));
+        assert_eq!((map.get(&1), map.get(&2), map.get(&3)), (None, Some('c'), Some('d')));
+    }
+}

@@ -1,0 +1,88 @@
+//! The SQL of `users` and `api_keys`.
+
+use chrono::NaiveDateTime;
+use sqlx::{PgConnection, PgPool};
+
+/// A key that may be used, with its owner.
+#[derive(Clone, Debug)]
+pub(super) struct KeyRow {
+    pub(super) id: i32,
+    pub(super) user_id: i32,
+    pub(super) plan: String,
+    pub(super) expires_at: Option<NaiveDateTime>,
+}
+
+/// The key with that SHA-256, if both it and its owner are active and it has not expired.
+pub(super) async fn find_active_key(
+    pool: &PgPool,
+    key_hash: &str,
+) -> Result<Option<KeyRow>, sqlx::Error> {
+    sqlx::query_as!(
+        KeyRow,
+        r#"SELECT k.id, k.user_id, coalesce(u.plan, 'free') AS "plan!", k.expires_at
+           FROM api_keys k JOIN users u ON u.id = k.user_id
+           WHERE k.key_hash = $1 AND k.is_active AND u.is_active
+             AND (k.expires_at IS NULL OR k.expires_at > timezone('utc', now()))
+           ORDER BY k.id LIMIT 1"#,
+        key_hash,
+    )
+    .fetch_optional(pool)
+    .await
+}
+
+/// Adds uses to many keys at once.
+pub(super) async fn add_key_uses(
+    pool: &PgPool,
+    ids: &[i32],
+    counts: &[i32],
+    last_used: &[NaiveDateTime],
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "UPDATE api_keys k
+         SET usage_count = coalesce(k.usage_count, 0) + used.count,
+             last_used = greatest(k.last_used, used.at)
+         FROM unnest($1::integer[], $2::integer[], $3::timestamp[]) AS used (id, count, at)
+         WHERE k.id = used.id",
+        ids,
+        counts,
+        last_used,
+    )
+    .execute(pool)
+    .await
+    .map(drop)
+}
+
+/// The id of the row with that `auth0_sub`, made if there is none; however many ask at once, one
+/// row comes of it.
+///
+/// An address that belongs to another account is left out: it proves nothing about who calls.
+pub(super) async fn upsert_auth0_user(
+    connection: &mut PgConnection,
+    sub: &str,
+    email: Option<&str>,
+) -> Result<i32, sqlx::Error> {
+    for email in [email.filter(|email| email.chars().count() <= 320), None] {
+        if let Some(id) = find_auth0_user(connection, sub).await? {
+            return Ok(id);
+        }
+        let made = sqlx::query_scalar!(
+            "INSERT INTO users (auth0_sub, email) VALUES ($1, $2) ON CONFLICT DO NOTHING
+             RETURNING id",
+            sub,
+            email,
+        );
+        if let Some(id) = made.fetch_optional(&mut *connection).await? {
+            return Ok(id);
+        }
+    }
+    find_auth0_user(connection, sub).await?.ok_or(sqlx::Error::RowNotFound)
+}
+
+async fn find_auth0_user(
+    connection: &mut PgConnection,
+    sub: &str,
+) -> Result<Option<i32>, sqlx::Error> {
+    sqlx::query_scalar!("SELECT id FROM users WHERE auth0_sub = $1", sub)
+        .fetch_optional(connection)
+        .await
+}

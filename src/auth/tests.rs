@@ -1,0 +1,1 @@
+//! Forged tokens, keys that end, and rows that appear once.

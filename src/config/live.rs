@@ -1,0 +1,103 @@
+//! Live transcription: who transcribes, and how much at once.
+
+use std::{path::PathBuf, time::Duration};
+
+use secrecy::SecretString;
+
+use super::{
+    reader::Reader,
+    variables::{
+        ASR_MAX_STREAMS, ASR_MODEL_DIR, ASR_WORKERS, DEEPGRAM_API_KEY, DEEPGRAM_BASE_URL,
+        DEEPGRAM_MAX_STREAMS, DEEPGRAM_MODEL, LIVE_MAX_SESSIONS, LIVE_PROVIDER,
+        USAGE_CHECKPOINT_SECONDS,
+    },
+};
+
+/// Who transcribes live audio.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LiveProvider {
+    /// Deepgram where there is a key, else the embedded engine.
+    Auto,
+    /// Deepgram only.
+    Deepgram,
+    /// The embedded engine only.
+    Local,
+}
+
+/// Limits and cadence of live sessions.
+#[derive(Clone, Debug)]
+pub struct LiveConfig {
+    /// Who transcribes.
+    pub provider: LiveProvider,
+    /// Sessions of one replica at once.
+    pub max_sessions: usize,
+    /// How often a session's usage is written.
+    pub checkpoint: Duration,
+}
+
+impl LiveConfig {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Self {
+        let provider = reader.choice(
+            &LIVE_PROVIDER,
+            &[
+                ("auto", LiveProvider::Auto),
+                ("deepgram", LiveProvider::Deepgram),
+                ("local", LiveProvider::Local),
+            ],
+        );
+        if provider == LiveProvider::Deepgram && reader.set(&DEEPGRAM_API_KEY).is_none() {
+            let fault = "LIVE_PROVIDER=deepgram needs DEEPGRAM_API_KEY".to_owned();
+            reader.faults.wrong.push(fault);
+        }
+        Self {
+            provider,
+            max_sessions: reader.number(&LIVE_MAX_SESSIONS, 1..=1_000_000),
+            checkpoint: Duration::from_secs(reader.number(&USAGE_CHECKPOINT_SECONDS, 1..=300)),
+        }
+    }
+}
+
+/// How to reach Deepgram.
+#[derive(Clone, Debug)]
+pub struct DeepgramConfig {
+    /// Key of the project.
+    pub api_key: SecretString,
+    /// `http` or `https` address without a trailing slash.
+    pub base_url: String,
+    /// Model where the client asks for none.
+    pub model: String,
+}
+
+impl DeepgramConfig {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let base_url = reader.url(&DEEPGRAM_BASE_URL);
+        let model = reader.text(&DEEPGRAM_MODEL).to_owned();
+        Some(Self { api_key: reader.secret(&DEEPGRAM_API_KEY)?, base_url, model })
+    }
+
+    /// Streams that the project allows at once; `None` leaves it to Deepgram.
+    pub(super) fn read_max_streams(reader: &mut Reader<'_>) -> Option<usize> {
+        Some(reader.number(&DEEPGRAM_MAX_STREAMS, 0..=1_000_000)).filter(|streams| *streams > 0)
+    }
+}
+
+/// The embedded speech engine.
+#[derive(Clone, Debug)]
+pub struct SpeechConfig {
+    /// Folder of the model.
+    pub model_dir: PathBuf,
+    /// Decoding threads; as the cores allow where unset.
+    pub workers: Option<usize>,
+    /// Streams at once; as the cores allow where unset.
+    pub max_streams: Option<usize>,
+}
+
+impl SpeechConfig {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Self {
+        Self {
+            model_dir: PathBuf::from(reader.text(&ASR_MODEL_DIR)),
+            workers: reader.optional_number(&ASR_WORKERS, 1..=256),
+            max_streams: reader.optional_number(&ASR_MAX_STREAMS, 1..=10_000),
+        }
+    }
+}

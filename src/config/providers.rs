@@ -1,0 +1,65 @@
+//! Keys and addresses of the providers behind the REST routes.
+
+use secrecy::SecretString;
+
+use super::{
+    reader::Reader,
+    variables::{
+        ASSEMBLYAI_API_KEY, ASSEMBLYAI_BASE_URL, DEEPSEEK_API_KEY, DEEPSEEK_BASE_URL,
+        GOOGLE_APPLICATION_CREDENTIALS, GOOGLE_SHEETS_BASE_URL, GOOGLE_TRANSLATE_BASE_URL,
+        MAKE_WEBHOOK_DEV_URL, MAKE_WEBHOOK_URL, OPENAI_API_KEY, OPENAI_BASE_URL, OPENAI_MODEL,
+        Variable,
+    },
+};
+
+/// Providers other than the live ones; one without a key is absent.
+#[derive(Clone, Debug)]
+pub struct ProvidersConfig {
+    /// Key of the OpenAI account.
+    pub openai_api_key: Option<SecretString>,
+    /// OpenAI's model for translation.
+    pub openai_model: String,
+    /// Where OpenAI is, with `/v1`.
+    pub openai_base_url: String,
+    /// Key of the AssemblyAI account.
+    pub assemblyai_api_key: Option<SecretString>,
+    /// Where AssemblyAI is.
+    pub assemblyai_base_url: String,
+    /// Key of the DeepSeek account.
+    pub deepseek_api_key: Option<SecretString>,
+    /// Where DeepSeek is.
+    pub deepseek_base_url: String,
+    /// File with the Google service account.
+    pub google_credentials: Option<String>,
+    /// Where Google Translate is.
+    pub google_translate_base_url: String,
+    /// Where Google Sheets is.
+    pub google_sheets_base_url: String,
+    /// Webhook that receives translations; its path is a secret.
+    pub make_webhook_url: Option<SecretString>,
+    /// The same for translations marked as development.
+    pub make_webhook_dev_url: Option<SecretString>,
+}
+
+impl ProvidersConfig {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Self {
+        Self {
+            openai_api_key: reader.secret(&OPENAI_API_KEY),
+            openai_model: reader.text(&OPENAI_MODEL).to_owned(),
+            openai_base_url: reader.url(&OPENAI_BASE_URL),
+            assemblyai_api_key: reader.secret(&ASSEMBLYAI_API_KEY),
+            assemblyai_base_url: reader.url(&ASSEMBLYAI_BASE_URL),
+            deepseek_api_key: reader.secret(&DEEPSEEK_API_KEY),
+            deepseek_base_url: reader.url(&DEEPSEEK_BASE_URL),
+            google_credentials: reader.set(&GOOGLE_APPLICATION_CREDENTIALS).map(str::to_owned),
+            google_translate_base_url: reader.url(&GOOGLE_TRANSLATE_BASE_URL),
+            google_sheets_base_url: reader.url(&GOOGLE_SHEETS_BASE_URL),
+            make_webhook_url: secret_url(reader, &MAKE_WEBHOOK_URL),
+            make_webhook_dev_url: secret_url(reader, &MAKE_WEBHOOK_DEV_URL),
+        }
+    }
+}
+
+fn secret_url(reader: &mut Reader<'_>, variable: &Variable) -> Option<SecretString> {
+    reader.optional_url(variable).map(SecretString::from)
+}

@@ -1,0 +1,283 @@
+//! Which configurations start, and what is said of those that do not.
+
+use super::{Config, Env, LiveProvider, LogLevel, VARIABLES, env_example, markdown};
+
+const GOOD: [(&str, &str); 10] = [
+    ("ENVIRONMENT", "production"),
+    ("DATABASE_URL", "postgres://api:f00dcafe@db.internal/api?sslmode=require"),
+    ("REDIS_URL", "rediss://:f00dcafe@redis.internal:6379"),
+    ("AUTH0_DOMAIN", "acme.eu.auth0.com"),
+    ("AUTH0_AUDIENCE", "https://api.acme.test"),
+    ("DEEPGRAM_API_KEY", "dg-51f0c2"),
+    ("OPENAI_API_KEY", "sk-51f0c2"),
+    ("DEEPSEEK_API_KEY", "ds-51f0c2"),
+    ("JWT_SECRET_KEY", "0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c"),
+    ("SECRET_KEY", "1f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c"),
+];
+
+fn production() -> Env {
+    Env::from(GOOD)
+}
+
+fn fault(env: &Env) -> String {
+    Config::load(env).err().map_or_else(String::new, |faults| faults.to_string())
+}
+
+#[test]
+fn development_needs_nothing() {
+    let config = Config::load(&Env::default()).unwrap();
+    assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+    assert_eq!((config.server.port, config.server.metrics_port), (5000, Some(9090)));
+    assert_eq!(config.auth.auth0_missing, Some("AUTH0_DOMAIN"));
+    assert!(config.deepgram.is_none() && config.deepgram_max_streams.is_none());
+    assert!(config.server.cors_origins.allows("http://localhost:3000"));
+}
+
+#[test]
+fn production_tells_all_that_is_missing_at_once() {
+    let env = Env::from([("RENDER", "true"), ("REDIS_URL", ""), ("PORT", "http")]);
+    assert_eq!(
+        fault(&env),
+        "Missing required environment variables: DATABASE_URL, REDIS_URL, AUTH0_DOMAIN, \
+         AUTH0_AUDIENCE, DEEPGRAM_API_KEY, OPENAI_API_KEY, DEEPSEEK_API_KEY, JWT_SECRET_KEY, \
+         SECRET_KEY; PORT must be a whole number from 0 to 65535"
+    );
+    assert_eq!(fault(&production()), "");
+}
+
+#[test]
+fn risky_settings_are_said_aloud() {
+    let warnings = |env: Env| Config::load(&env).unwrap().warnings;
+    assert_eq!(
+        warnings(production()),
+        [
+            "CORS_ORIGINS allows a localhost origin in production",
+            "SOCKETIO_ORIGINS allows a localhost origin in production"
+        ]
+    );
+    let quiet = production().with("CORS_ORIGINS", "https://meet.acme.test/");
+    assert!(warnings(quiet.clone()).is_empty());
+    assert_eq!(
+        warnings(quiet.with("SOCKETIO_ORIGINS", "*").with("API_KEY", "k7")),
+        [
+            "SOCKETIO_ORIGINS allows every origin in production",
+            "API_KEY is shorter than 32 characters"
+        ]
+    );
+    let session = Env::from([("ALLOW_INSECURE_SESSION_AUTH", "true")]);
+    let warning = "⚠️  SECURITY WARNING: ALLOW_INSECURE_SESSION_AUTH is enabled!";
+    assert!(warnings(session)[0].starts_with(warning));
+}
+
+/// What a value of a variable comes to in production: nothing, or the sentence.
+type Case = (&'static str, &'static str, &'static str);
+
+const PORT_RANGE: &str = "must be a whole number from 0 to 65535";
+const PLACEHOLDER: &str = "is still a placeholder";
+const MISSING: &str = "Missing required environment variables: ";
+const URL: &str = "must be an http:// or https:// address";
+const FLAG: &str = "must be true or false";
+const ENVIRONMENTS: &str =
+    "must be one of development, dev, local, test, testing, production, prod";
+const ANY: &str = "";
+
+/// At least a malformed or placeholder value of every variable; `ANY` where no value is wrong.
+const CASES: &[Case] = &[
+    ("ENVIRONMENT", "staging", ENVIRONMENTS),
+    ("ENVIRONMENT", "PROD", ANY),
+    ("FLASK_ENV", "live", ENVIRONMENTS),
+    ("RENDER", "x", ANY),
+    ("KUBERNETES_SERVICE_HOST", "x", ANY),
+    ("PORT", "5000x", PORT_RANGE),
+    ("PORT", "65536", PORT_RANGE),
+    ("PORT", "-1", PORT_RANGE),
+    ("PORT", "0", ANY),
+    ("METRICS_PORT", "on", "must be off or a whole number from 0 to 65535"),
+    ("METRICS_PORT", "OFF", ANY),
+    ("METRICS_PORT", "0", ANY),
+    ("DRAIN_SECONDS", "soon", "must be a whole number from 0 to 3600"),
+    ("MAX_CONNECTIONS", "0", "must be a whole number from 1 to 1000000"),
+    ("CORS_ORIGINS", "*", ANY),
+    ("SOCKETIO_ORIGINS", "*", ANY),
+    ("DATABASE_URL", "mysql://db", "must be a postgresql:// or postgres:// address"),
+    (
+        "DATABASE_URL",
+        "postgresql://a:f00d@db:port/x",
+        "must be a postgresql:// or postgres:// address",
+    ),
+    ("DATABASE_URL", "postgresql://postgres:postgres@localhost:5432/mydb", PLACEHOLDER),
+    ("DATABASE_URL", "postgresql+psycopg2://api:f00d@db/api", ANY),
+    ("DATABASE_URL", "", MISSING),
+    ("DATABASE_POOL_SIZE", "0", "must be a whole number from 1 to 200"),
+    ("MIGRATE_ON_START", "maybe", FLAG),
+    ("REDIS_URL", "http://redis", "must be a redis:// or rediss:// address"),
+    ("REDIS_URL", "redis-sentinel://redis:26379/0?sentinelServiceName=main", ANY),
+    ("REDIS_URL", "", MISSING),
+    ("AUTH0_DOMAIN", "https://acme.eu.auth0.com/", ANY),
+    ("AUTH0_DOMAIN", "acme eu", "must be a host name such as acme.eu.auth0.com"),
+    ("AUTH0_DOMAIN", "your-tenant.auth0.com", PLACEHOLDER),
+    ("AUTH0_DOMAIN", "", MISSING),
+    ("AUTH0_AUDIENCE", "https://your-api-identifier", PLACEHOLDER),
+    ("AUTH0_AUDIENCE", " ", MISSING),
+    ("AUTH0_ISSUER_URL", "http://issuer.test", "must be an https:// address in production"),
+    ("AUTH0_ISSUER_URL", "issuer.test", URL),
+    ("AUTH0_REQUEST_TIMEOUT", "0", "must be a whole number from 1 to 120"),
+    ("API_KEY", "your-api-key-here", PLACEHOLDER),
+    ("API_KEY", "", ANY),
+    ("JWT_SECRET_KEY", "Change-Me-please", PLACEHOLDER),
+    ("JWT_SECRET_KEY", "", MISSING),
+    ("JWT_SECRET_KEY_PREVIOUS", "anything", ANY),
+    ("SECRET_KEY", "secret", PLACEHOLDER),
+    ("SECRET_KEY", "", MISSING),
+    ("SECRET_KEY_PREVIOUS", "anything", ANY),
+    ("ALLOW_INSECURE_SESSION_AUTH", "true", "must not be true in production"),
+    ("ALLOW_INSECURE_SESSION_AUTH", "ja", FLAG),
+    ("LIVE_PROVIDER", "whisper", "must be one of auto, deepgram, local"),
+    ("LIVE_MAX_SESSIONS", "many", "must be a whole number from 1 to 1000000"),
+    ("DEEPGRAM_API_KEY", "your_deepgram_api_key", PLACEHOLDER),
+    ("DEEPGRAM_API_KEY", "", MISSING),
+    ("DEEPGRAM_BASE_URL", "wss://api.deepgram.com", URL),
+    ("DEEPGRAM_MODEL", "anything", ANY),
+    ("DEEPGRAM_MAX_STREAMS", "-5", "must be a whole number from 0 to 1000000"),
+    ("ASR_MODEL_DIR", "anything", ANY),
+    ("ASR_WORKERS", "0", "must be a whole number from 1 to 256"),
+    ("ASR_MAX_STREAMS", "0", "must be a whole number from 1 to 10000"),
+    ("USAGE_CHECKPOINT_SECONDS", "0.5", "must be a whole number from 1 to 300"),
+    ("OPENAI_API_KEY", "<openai key>", PLACEHOLDER),
+    ("OPENAI_API_KEY", "", MISSING),
+    ("OPENAI_MODEL", "anything", ANY),
+    ("OPENAI_BASE_URL", "api.openai.com", URL),
+    ("ASSEMBLYAI_API_KEY", "anything", ANY),
+    ("ASSEMBLYAI_BASE_URL", "ftp://a", URL),
+    ("DEEPSEEK_API_KEY", "xxxxxxxx", PLACEHOLDER),
+    ("DEEPSEEK_API_KEY", "", MISSING),
+    ("DEEPSEEK_BASE_URL", "http://", URL),
+    ("GOOGLE_APPLICATION_CREDENTIALS", "anything", ANY),
+    ("GOOGLE_TRANSLATE_BASE_URL", "x", URL),
+    ("GOOGLE_SHEETS_BASE_URL", "x", URL),
+    ("MAKE_WEBHOOK_URL", "x", URL),
+    ("MAKE_WEBHOOK_DEV_URL", "x", URL),
+    ("LOG_LEVEL", "verbose", "must be one of DEBUG, INFO, WARNING, ERROR"),
+    ("LOG_LEVEL", "warning", ANY),
+    ("LOG_FORMAT", "xml", "must be one of text, json"),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318", URL),
+    ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "x", URL),
+    ("OTEL_EXPORTER_OTLP_HEADERS", "no-value", "must be name=value pairs separated by commas"),
+    ("OTEL_SERVICE_NAME", "anything", ANY),
+    ("OTEL_TRACES_SAMPLER_ARG", "2", "must be a number from 0 to 1"),
+];
+
+#[test]
+fn every_value_of_every_variable_has_its_sentence() {
+    for (name, value, sentence) in CASES {
+        let expected = match *sentence {
+            ANY => String::new(),
+            MISSING => format!("{MISSING}{name}"),
+            sentence => format!("{name} {sentence}"),
+        };
+        let told = fault(&production().with(name, *value));
+        assert_eq!(told, expected, "{name}={value}");
+    }
+}
+
+#[test]
+fn every_variable_is_in_the_cases_and_may_be_empty_in_development() {
+    for variable in VARIABLES {
+        assert!(CASES.iter().any(|(name, ..)| *name == variable.name), "{}", variable.name);
+        assert_eq!(fault(&Env::from([(variable.name, "")])), "", "{}", variable.name);
+    }
+}
+
+#[test]
+fn a_fault_never_quotes_a_secret() {
+    for name in ["DATABASE_URL", "REDIS_URL", "MAKE_WEBHOOK_URL", "OTEL_EXPORTER_OTLP_HEADERS"] {
+        let told = fault(&Env::from([(name, "canary-7319")]));
+        assert!(told.starts_with(name) && !told.contains("canary"), "{told}");
+    }
+}
+
+#[test]
+fn debug_shows_no_secret() {
+    let mut env = production().with("ENVIRONMENT", "development");
+    let secrets = [
+        "DATABASE_URL",
+        "REDIS_URL",
+        "API_KEY",
+        "JWT_SECRET_KEY",
+        "JWT_SECRET_KEY_PREVIOUS",
+        "SECRET_KEY",
+        "SECRET_KEY_PREVIOUS",
+        "DEEPGRAM_API_KEY",
+        "OPENAI_API_KEY",
+        "ASSEMBLYAI_API_KEY",
+        "DEEPSEEK_API_KEY",
+        "MAKE_WEBHOOK_URL",
+        "MAKE_WEBHOOK_DEV_URL",
+        "OTEL_EXPORTER_OTLP_HEADERS",
+    ];
+    for name in secrets {
+        let value = match name {
+            "DATABASE_URL" => "postgres://u:canary@h/d",
+            "REDIS_URL" => "redis://:canary@h:1",
+            "MAKE_WEBHOOK_URL" | "MAKE_WEBHOOK_DEV_URL" => "https://hook.test/canary",
+            "OTEL_EXPORTER_OTLP_HEADERS" => "authorization=canary",
+            _ => "canary",
+        };
+        env = env.with(name, value);
+    }
+    let shown = format!("{:?}", Config::load(&env).unwrap());
+    assert!(!shown.contains("canary"), "{shown}");
+    assert!(shown.contains("REDACTED"));
+}
+
+#[test]
+fn values_are_read_as_documented() {
+    let env = Env::from([
+        ("AUTH0_DOMAIN", "https://Acme.eu.auth0.com/"),
+        ("AUTH0_AUDIENCE", "aud"),
+        ("DEEPGRAM_API_KEY", "k"),
+        ("DEEPGRAM_BASE_URL", "http://127.0.0.1:9000/"),
+        ("DEEPGRAM_MAX_STREAMS", "50"),
+        ("LIVE_PROVIDER", "Deepgram"),
+        ("LOG_LEVEL", "warning"),
+        ("METRICS_PORT", "off"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318/"),
+    ]);
+    let config = Config::load(&env).unwrap();
+    let auth0 = config.auth.auth0.unwrap();
+    assert_eq!(auth0.issuer, "https://acme.eu.auth0.com/");
+    assert_eq!(auth0.jwks_url, "https://acme.eu.auth0.com/.well-known/jwks.json");
+    assert_eq!(config.deepgram.unwrap().base_url, "http://127.0.0.1:9000");
+    assert_eq!(config.deepgram_max_streams, Some(50));
+    assert_eq!(config.live.provider, LiveProvider::Deepgram);
+    assert_eq!(config.telemetry.log_level, LogLevel::Warning);
+    assert_eq!(config.server.metrics_port, None);
+    let traces = config.telemetry.otlp_endpoint.unwrap();
+    assert_eq!(traces, "http://collector:4318/v1/traces");
+}
+
+#[test]
+fn a_test_issuer_needs_no_domain() {
+    let env = Env::from([("AUTH0_ISSUER_URL", "http://127.0.0.1:7000"), ("AUTH0_AUDIENCE", "a")]);
+    let auth0 = Config::load(&env).unwrap().auth.auth0.unwrap();
+    assert_eq!(
+        (auth0.issuer.as_str(), auth0.domain.as_str()),
+        ("http://127.0.0.1:7000/", "127.0.0.1")
+    );
+}
+
+#[test]
+fn deepgram_alone_needs_its_key() {
+    let told = fault(&Env::from([("LIVE_PROVIDER", "deepgram")]));
+    assert_eq!(told, "LIVE_PROVIDER=deepgram needs DEEPGRAM_API_KEY");
+}
+
+#[test]
+fn the_documents_are_those_of_the_table() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |name: &str| std::fs::read_to_string(root.join(name)).unwrap_or_default();
+    let hint = "run: audio-transcription-api config --markdown > docs/CONFIGURATION.md";
+    assert_eq!(read("docs/CONFIGURATION.md"), markdown(), "{hint}");
+    let hint = "run: audio-transcription-api config --env-example > .env.example";
+    assert_eq!(read(".env.example"), env_example(), "{hint}");
+}

@@ -1,0 +1,100 @@
+//! Every environment variable, declared once: name, default, and what it does.
+
+/// One environment variable.
+#[derive(Clone, Copy, Debug)]
+pub struct Variable {
+    /// Its name.
+    pub name: &'static str,
+    /// What stands when it is unset; empty where there is no default.
+    pub default: &'static str,
+    /// Which part of the service it is for.
+    pub group: &'static str,
+    /// What it does and which values are allowed.
+    pub sentence: &'static str,
+}
+
+macro_rules! variables {
+    ($($group:literal { $($name:ident = $default:literal, $sentence:literal;)* })*) => {
+        $($(
+            #[doc = $sentence]
+            pub(super) const $name: Variable = Variable {
+                name: stringify!($name),
+                default: $default,
+                group: $group,
+                sentence: $sentence,
+            };
+        )*)*
+        /// Every variable, in the order of the documentation.
+        pub const VARIABLES: &[Variable] = &[$($($name),*),*];
+    };
+}
+
+variables! {
+    "Environment" {
+        ENVIRONMENT = "development", "Where this runs: `development`, `dev`, `local`, `test`, `testing`, `production` or `prod`; unset on Render or Kubernetes it means production.";
+        FLASK_ENV = "", "The older name of `ENVIRONMENT`; if either says production, production it is.";
+        RENDER = "", "Set by Render; its presence means production where the environment is not named.";
+        KUBERNETES_SERVICE_HOST = "", "Set by Kubernetes; its presence means production where the environment is not named.";
+    }
+    "Server" {
+        PORT = "5000", "TCP port of the service on every interface; `0` takes any free one.";
+        METRICS_PORT = "9090", "TCP port of `/metrics`; `0` takes any free one, `off` opens none.";
+        DRAIN_SECONDS = "25", "How long a stopping replica may take to hand its sessions over, 0 to 3600; below the platform's own limit.";
+        MAX_CONNECTIONS = "10000", "Open TCP connections of one replica, 1 to 1000000.";
+        CORS_ORIGINS = "http://localhost:3000,http://127.0.0.1:3000", "Origins of browsers that may call REST: `*` or a comma-separated list; a trailing slash is ignored.";
+        SOCKETIO_ORIGINS = "", "Origins of browsers that may open a socket: `*` or a comma-separated list; as `CORS_ORIGINS` where unset.";
+    }
+    "Storage" {
+        DATABASE_URL = "postgresql://postgres:postgres@localhost:5432/mydb", "Postgres; required in production.";
+        DATABASE_POOL_SIZE = "5", "Connections to Postgres, 1 to 200.";
+        MIGRATE_ON_START = "true", "Whether `serve` brings the schema up to date; with `false` it waits until `migrate` has.";
+        REDIS_URL = "redis://127.0.0.1:6379", "Redis, with `rediss://`, `redis-cluster://` and `redis-sentinel://` too; required in production.";
+    }
+    "Authentication" {
+        AUTH0_DOMAIN = "", "Domain of the Auth0 tenant, such as `acme.eu.auth0.com`; required in production.";
+        AUTH0_AUDIENCE = "", "Identifier of this API in Auth0; required in production.";
+        AUTH0_ISSUER_URL = "", "Issuer of the tokens where it is not `https://AUTH0_DOMAIN/`; https only in production.";
+        AUTH0_REQUEST_TIMEOUT = "30", "Seconds that a call of Auth0's userinfo may take, 1 to 120.";
+        API_KEY = "", "One static key that acts as the system user; optional.";
+        JWT_SECRET_KEY = "", "Signs the tokens of `/auth/login`; required in production.";
+        JWT_SECRET_KEY_PREVIOUS = "", "The former `JWT_SECRET_KEY`, still accepted while it is being rotated.";
+        SECRET_KEY = "", "What keys of the replicas among themselves are derived from; required in production.";
+        SECRET_KEY_PREVIOUS = "", "The former `SECRET_KEY`, still accepted while it is being rotated.";
+        ALLOW_INSECURE_SESSION_AUTH = "false", "Whether `/mobile-auth` hands out sessions without a password; refused in production.";
+    }
+    "Live transcription" {
+        LIVE_PROVIDER = "auto", "Who transcribes live audio: `deepgram`, `local` (the embedded engine), or `auto`, which is Deepgram where there is a key.";
+        LIVE_MAX_SESSIONS = "1000", "Live sessions of one replica, 1 to 1000000.";
+        DEEPGRAM_API_KEY = "", "Key of the Deepgram project; required in production.";
+        DEEPGRAM_BASE_URL = "https://api.deepgram.com", "Where Deepgram is; the live address is derived from it.";
+        DEEPGRAM_MODEL = "nova-2", "Deepgram's model where the client asks for none.";
+        DEEPGRAM_MAX_STREAMS = "0", "Streams that the Deepgram project allows at once, 0 to 1000000; `0` leaves it to Deepgram.";
+        ASR_MODEL_DIR = ".dev/speech-model", "Folder of the embedded engine's model.";
+        ASR_WORKERS = "", "Decoding threads of the embedded engine, 1 to 256; as the cores allow where unset.";
+        ASR_MAX_STREAMS = "", "Live streams of the embedded engine, 1 to 10000; as the cores allow where unset.";
+        USAGE_CHECKPOINT_SECONDS = "5", "How often a live session's usage is written, 1 to 300 seconds.";
+    }
+    "Other providers" {
+        OPENAI_API_KEY = "", "Key of the OpenAI account; required in production.";
+        OPENAI_MODEL = "gpt-4o-mini", "OpenAI's model for translation.";
+        OPENAI_BASE_URL = "https://api.openai.com/v1", "Where OpenAI is, with `/v1`.";
+        ASSEMBLYAI_API_KEY = "", "Key of the AssemblyAI account; optional.";
+        ASSEMBLYAI_BASE_URL = "https://api.assemblyai.com", "Where AssemblyAI is.";
+        DEEPSEEK_API_KEY = "", "Key of the DeepSeek account; required in production.";
+        DEEPSEEK_BASE_URL = "https://api.deepseek.com", "Where DeepSeek is.";
+        GOOGLE_APPLICATION_CREDENTIALS = "", "File with the Google service account; optional.";
+        GOOGLE_TRANSLATE_BASE_URL = "https://translation.googleapis.com", "Where Google Translate is.";
+        GOOGLE_SHEETS_BASE_URL = "https://sheets.googleapis.com", "Where Google Sheets is.";
+        MAKE_WEBHOOK_URL = "", "Webhook that receives translations; optional.";
+        MAKE_WEBHOOK_DEV_URL = "", "Webhook that receives translations marked as development; optional.";
+    }
+    "Telemetry" {
+        LOG_LEVEL = "INFO", "Least severe line that is logged: `DEBUG`, `INFO`, `WARNING` or `ERROR`, in any case.";
+        LOG_FORMAT = "text", "`text` or `json`.";
+        OTEL_EXPORTER_OTLP_ENDPOINT = "", "OTLP collector (HTTP, protobuf); traces go to its `/v1/traces`.";
+        OTEL_EXPORTER_OTLP_TRACES_ENDPOINT = "", "OTLP address of traces, taken as it is.";
+        OTEL_EXPORTER_OTLP_HEADERS = "", "Headers for the collector: `name=value`, comma-separated.";
+        OTEL_SERVICE_NAME = "audio-transcription-api", "Name of this service in traces.";
+        OTEL_TRACES_SAMPLER_ARG = "0.01", "Share of live sessions that are traced, 0 to 1.";
+    }
+}

@@ -1,0 +1,20 @@
+//! Who is on a socket, and from where.
+
+use std::net::IpAddr;
+
+use crate::{auth::Principal, model::Language};
+
+/// Facts of a socket that its sessions need.
+#[derive(Debug)]
+pub struct Caller {
+    /// Who it is.
+    pub principal: Principal,
+    /// Language of sessions that do not choose their own.
+    pub language: Language,
+    /// The socket's own address.
+    pub ip: Option<IpAddr>,
+    /// What the client calls itself.
+    pub user_agent: Option<String>,
+    /// Which door it came through, for metrics.
+    pub door: &'static str,
+}

@@ -1,0 +1,313 @@
+//! A connected client: turns what a doorway hears into sessions, and keeps at most one at a time.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use bytes::Bytes;
+use serde_json::{Map, Value};
+
+use super::{
+    LiveService,
+    caller::Caller,
+    inbox::{Inbox, Refused},
+    intake, options,
+    outbox::Outbox,
+    payload::Payload,
+    session::{Outcome, Session},
+    wire::{Close, Connected, Event, Failure, Notice, SessionStarted, not_ready},
+};
+use crate::{
+    lifecycle::Shutdown,
+    model::{Error, ErrorKind, SessionId},
+    telemetry::{log_patterns, metrics::label},
+};
+
+/// One client behind one doorway. Cheap to clone.
+#[derive(Clone)]
+pub struct Client {
+    service: LiveService,
+    caller: Arc<Caller>,
+    outbox: Arc<Outbox>,
+    phase: Arc<Mutex<Phase>>,
+}
+
+enum Phase {
+    /// Nothing has begun: the first audio starts a session by itself.
+    Fresh,
+    Running(SessionId, Arc<Inbox>),
+    /// Stopped, its last words still on their way.
+    Stopping(SessionId),
+    /// Only `start_streaming` begins again: a late chunk must not open a billed stream.
+    Stopped,
+}
+
+/// What became of a chunk.
+#[derive(Debug)]
+pub enum Taken {
+    /// It is in the inbox, or there was nothing in it.
+    Accepted,
+    /// It was refused, and the client was told.
+    Refused,
+    /// There is no room: it may be offered again once the inbox has some.
+    Full(Bytes, Arc<Inbox>),
+}
+
+impl Client {
+    /// A client that has just been admitted.
+    pub fn new(service: LiveService, caller: Caller) -> Self {
+        let outbox = Arc::new(Outbox::new(service.metrics.clone()));
+        service.metrics.sockets.add(1, &[label("door", caller.door)]);
+        let phase = Arc::new(Mutex::new(Phase::Fresh));
+        Self { service, caller: Arc::new(caller), outbox, phase }
+    }
+
+    /// Events for this client.
+    pub fn outbox(&self) -> &Arc<Outbox> {
+        &self.outbox
+    }
+
+    /// Greets, and says at once if its language cannot be heard here.
+    pub fn greet(&self) {
+        let (principal, language) = (&self.caller.principal, self.caller.language);
+        log_patterns::websocket_connected(&principal.subject, principal.auth_type.as_str());
+        log_patterns::language_set(&principal.subject, language);
+        self.outbox.push(Event::Connected(Connected {
+            message: Connected::MESSAGE,
+            user_id: principal.subject.clone(),
+            auth_type: principal.auth_type.as_str(),
+            language: language.as_str(),
+            timestamp: self.service.clock.timestamp(),
+        }));
+        if let Err(refusal) = options::heard(language, None, &self.service.live) {
+            let failure = refusal.failure(self.service.clock.timestamp());
+            self.outbox.push(Event::Error(failure));
+        }
+    }
+
+    /// Takes audio in. Never waits; what it returns is for doors with back-pressure.
+    pub fn audio(&self, payload: Payload, received_at: Instant) -> Taken {
+        match payload.decode() {
+            Ok(Some(bytes)) => self.offer(bytes, received_at),
+            Ok(None) => {
+                log_patterns::empty_chunk();
+                Taken::Accepted
+            }
+            Err(error) => {
+                log_patterns::undecodable_chunk(&error.detail);
+                self.refuse(&error, "invalid")
+            }
+        }
+    }
+
+    /// Offers decoded audio.
+    pub fn offer(&self, bytes: Bytes, received_at: Instant) -> Taken {
+        let inbox = match self.inbox() {
+            Ok(inbox) => inbox,
+            Err(None) => return Taken::Refused,
+            Err(Some(error)) => return self.refuse(&error, "no_session"),
+        };
+        let length = bytes.len() as u64;
+        match inbox.push(bytes.clone(), received_at) {
+            Ok(_seq) => {
+                let door = [label("door", self.caller.door)];
+                self.service.metrics.audio_chunks.add(1, &door);
+                self.service.metrics.audio_bytes.add(length, &door);
+                Taken::Accepted
+            }
+            Err(Refused::Full) => Taken::Full(bytes, inbox),
+            Err(Refused::Closed) => self.refuse(&not_ready(), "closed"),
+        }
+    }
+
+    /// Tells the client that its audio was dropped because the session is behind.
+    pub fn overloaded(&self) -> Taken {
+        let text = "audio arrives faster than it can be transcribed";
+        self.refuse(&Error::new(ErrorKind::Overloaded, text), "overloaded")
+    }
+
+    /// Starts a session with these options.
+    pub fn start(&self, given: &Map<String, Value>) {
+        let mut phase = self.lock();
+        if matches!(*phase, Phase::Running(..)) {
+            drop(phase);
+            self.fail(&Error::new(ErrorKind::Conflict, "a session is running: stop it first"));
+            return;
+        }
+        if let Some((id, inbox)) = self.begin(given) {
+            *phase = Phase::Running(id, inbox);
+        } else if matches!(*phase, Phase::Fresh) {
+            // Audio that was meant for the refused options must not start another session.
+            *phase = Phase::Stopped;
+        }
+    }
+
+    /// Stops the running session; `streaming_stopped` follows its last words.
+    pub fn stop(&self) {
+        let mut phase = self.lock();
+        match &*phase {
+            Phase::Running(id, inbox) => {
+                inbox.close();
+                *phase = Phase::Stopping(*id);
+            }
+            Phase::Stopping(_) => {}
+            Phase::Fresh | Phase::Stopped => {
+                *phase = Phase::Stopped;
+                log_patterns::stop_without_session(&self.caller.principal.subject);
+                self.outbox.push(self.stopped(None));
+            }
+        }
+    }
+
+    /// The client is gone: its session is closed in order, so that its usage is counted.
+    pub fn gone(&self) {
+        self.outbox.abandon();
+        if let Phase::Running(_, inbox) = std::mem::replace(&mut *self.lock(), Phase::Stopped) {
+            inbox.close();
+        }
+        log_patterns::websocket_disconnected(&self.caller.principal.subject);
+        self.service.metrics.sockets.add(-1, &[label("door", self.caller.door)]);
+    }
+
+    /// Tells the client of an error.
+    pub fn fail(&self, error: &Error) {
+        self.outbox.push(Event::Error(Failure::of(error, self.service.clock.timestamp())));
+    }
+
+    /// The running session's inbox, started by this very audio where nothing has begun yet.
+    /// An error without text means that the client has been told already.
+    fn inbox(&self) -> Result<Arc<Inbox>, Option<Error>> {
+        let mut phase = self.lock();
+        match &*phase {
+            Phase::Running(_, inbox) => Ok(inbox.clone()),
+            Phase::Stopping(_) | Phase::Stopped => {
+                log_patterns::stream_not_open();
+                Err(Some(not_ready()))
+            }
+            Phase::Fresh => {
+                let Some((id, inbox)) = self.begin(&Map::new()) else {
+                    *phase = Phase::Stopped;
+                    return Err(None);
+                };
+                *phase = Phase::Running(id, inbox.clone());
+                Ok(inbox)
+            }
+        }
+    }
+
+    /// Validates options and spawns the session, or tells the client why not.
+    fn begin(&self, given: &Map<String, Value>) -> Option<(SessionId, Arc<Inbox>)> {
+        let options = match options::parse(given, self.caller.language, &self.service.live) {
+            Ok(options) => options,
+            Err(refusal) => {
+                let failure = refusal.failure(self.service.clock.timestamp());
+                self.outbox.push(Event::Error(failure));
+                return None;
+            }
+        };
+        if let Some(wanted) = &options.fell_back_from {
+            log_patterns::language_fell_back(&self.caller.principal.subject, wanted);
+        }
+        let slot = match self.service.admit() {
+            Ok(slot) => slot,
+            Err(error) => {
+                self.fail(&error);
+                return None;
+            }
+        };
+        let id = SessionId::mint();
+        let inbox = Arc::new(Inbox::new(intake::inbox_bound(options.stream.format)));
+        self.announce(id, &options);
+        self.spawn(id, options, inbox.clone(), slot);
+        Some((id, inbox))
+    }
+
+    fn announce(&self, id: SessionId, options: &options::Options) {
+        self.outbox.push(Event::SessionStarted(SessionStarted {
+            session_id: id.to_string(),
+            provider: self.service.live.name(),
+            model: self.service.live.model_for(&options.stream),
+            language: options.stream.language.as_str(),
+            timestamp: self.service.clock.timestamp(),
+        }));
+    }
+
+    fn spawn(
+        &self,
+        id: SessionId,
+        options: options::Options,
+        inbox: Arc<Inbox>,
+        slot: tokio::sync::OwnedSemaphorePermit,
+    ) {
+        let (service, caller) = (self.service.clone(), self.caller.clone());
+        let session =
+            Session::new(service, caller, options, inbox.clone(), self.outbox.clone(), id);
+        let client = self.clone();
+        self.service.shutdown.spawn(async move {
+            let outcome = session.run().await;
+            inbox.close();
+            client.ended(id, &outcome);
+            drop(slot);
+        });
+    }
+
+    /// The session is over: says so, and lets a new one start.
+    fn ended(&self, id: SessionId, outcome: &Outcome) {
+        let label_of = match outcome {
+            Outcome::Finished => "finished",
+            Outcome::Silent => "silent",
+            Outcome::Failed(error) => error.kind.code(),
+        };
+        let labels = [label("provider", self.service.live.name()), label("outcome", label_of)];
+        self.service.metrics.live_sessions_ended.add(1, &labels);
+        if let Outcome::Failed(error) = outcome {
+            log_patterns::stream_failed(&self.caller.principal.subject, error);
+            self.fail(error);
+        }
+        let mut phase = self.lock();
+        let ours = matches!(&*phase, Phase::Running(of, _) | Phase::Stopping(of) if *of == id);
+        let stopped = ours && matches!(*phase, Phase::Stopping(_));
+        if ours {
+            *phase = Phase::Stopped;
+        }
+        drop(phase);
+        if stopped || matches!(outcome, Outcome::Finished) {
+            log_patterns::streaming_stopped(&self.caller.principal.subject);
+            self.outbox.push(self.stopped(Some(id)));
+        }
+        if self.service.shutdown.soft().is_cancelled() {
+            self.outbox.close(Close::Draining);
+        }
+    }
+
+    fn stopped(&self, id: Option<SessionId>) -> Event {
+        Event::StreamingStopped(Notice {
+            message: Notice::STOPPED,
+            session_id: id.map(|id| id.to_string()),
+            timestamp: self.service.clock.timestamp(),
+        })
+    }
+
+    fn refuse(&self, error: &Error, reason: &'static str) -> Taken {
+        self.service.metrics.audio_dropped.add(1, &[label("reason", reason)]);
+        self.fail(error);
+        Taken::Refused
+    }
+
+    /// The replica drains: a client without a session is let go at once, the others after theirs.
+    pub fn drain(&self) {
+        if matches!(*self.lock(), Phase::Fresh | Phase::Stopped) {
+            self.outbox.close(Close::Draining);
+        }
+    }
+
+    /// Who waits for this client's tasks.
+    pub fn shutdown(&self) -> &Shutdown {
+        &self.service.shutdown
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Phase> {
+        self.phase.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,47 @@
+//! JSON messages of the raw WebSocket: an event's payload plus `type`.
+
+use serde_json::{Map, Value};
+
+use crate::model::Error;
+
+/// What a client asks for in text.
+#[derive(Debug, PartialEq)]
+pub enum Command {
+    /// `start_streaming`, with its options.
+    Start(Map<String, Value>),
+    /// `stop_streaming`.
+    Stop,
+}
+
+impl Command {
+    /// Reads one text message.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let Ok(Value::Object(mut message)) = serde_json::from_str(text) else {
+            return Err(Error::invalid("a message is a JSON object with a type"));
+        };
+        match message.remove("type") {
+            Some(Value::String(name)) if name == "start_streaming" => Ok(Self::Start(message)),
+            Some(Value::String(name)) if name == "stop_streaming" => Ok(Self::Stop),
+            Some(Value::String(name)) => {
+                let shown: String = name.chars().take(40).collect();
+                Err(Error::invalid(format!("unknown message type {shown}")))
+            }
+            _ => Err(Error::invalid("a message is a JSON object with a type")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_known_types_only() {
+        assert_eq!(Command::parse(r#"{"type":"stop_streaming"}"#).expect("stop"), Command::Stop);
+        let start = Command::parse(r#"{"type":"start_streaming","lang":"it"}"#).expect("start");
+        assert!(matches!(start, Command::Start(options) if options["lang"] == "it"));
+        for bad in ["", "[]", "{}", r#"{"type":1}"#, r#"{"type":"reboot"}"#, "\u{0}"] {
+            assert!(Command::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Audio that waits for its session: in arrival order, bounded, filled without waiting.
+
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+use crate::model::AudioChunk;
+
+/// The queue between a doorway, which must not wait, and the session.
+#[derive(Debug)]
+pub struct Inbox {
+    state: Mutex<State>,
+    filled: Notify,
+    drained: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    chunks: VecDeque<AudioChunk>,
+    bytes: usize,
+    bound_bytes: usize,
+    next_seq: u64,
+    closed: bool,
+}
+
+enum Next {
+    Chunk(AudioChunk),
+    End,
+    Wait,
+}
+
+/// Why a chunk was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// The session is as far behind as it may be.
+    Full,
+    /// The session takes no more audio.
+    Closed,
+}
+
+impl Inbox {
+    /// A queue for at most `bound_bytes` bytes of audio.
+    pub fn new(bound_bytes: usize) -> Self {
+        let state =
+            State { chunks: VecDeque::new(), bytes: 0, bound_bytes, next_seq: 0, closed: false };
+        Self { state: Mutex::new(state), filled: Notify::new(), drained: Notify::new() }
+    }
+
+    /// Changes the bound, once it is known what the audio is.
+    pub fn set_bound(&self, bound_bytes: usize) {
+        self.lock().bound_bytes = bound_bytes;
+    }
+
+    /// Appends audio and returns its number. Never waits.
+    pub fn push(&self, bytes: Bytes, received_at: Instant) -> Result<u64, Refused> {
+        let mut state = self.lock();
+        if state.closed {
+            return Err(Refused::Closed);
+        }
+        // A message larger than the bound is still taken when nothing else waits.
+        if !state.chunks.is_empty() && state.bytes + bytes.len() > state.bound_bytes {
+            return Err(Refused::Full);
+        }
+        let seq = state.next_seq;
+        state.next_seq += 1;
+        state.bytes += bytes.len();
+        state.chunks.push_back(AudioChunk { seq, bytes, received_at });
+        drop(state);
+        self.filled.notify_one();
+        Ok(seq)
+    }
+
+    /// Takes no more audio; what waits is still handed out.
+    pub fn close(&self) {
+        self.lock().closed = true;
+        self.filled.notify_one();
+        self.drained.notify_waiters();
+    }
+
+    /// The next chunk, or `None` once closed and empty. For one reader.
+    pub async fn next(&self) -> Option<AudioChunk> {
+        loop {
+            match self.take() {
+                Next::Chunk(chunk) => return Some(chunk),
+                Next::End => return None,
+                Next::Wait => self.filled.notified().await,
+            }
+        }
+    }
+
+    /// Waits until there is room again: back-pressure for doors that have it.
+    pub async fn room(&self) {
+        loop {
+            let drained = self.drained.notified();
+            if self.has_room() {
+                return;
+            }
+            drained.await;
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        let state = self.lock();
+        state.closed || state.bytes * 2 <= state.bound_bytes
+    }
+
+    fn take(&self) -> Next {
+        let mut state = self.lock();
+        let Some(chunk) = state.chunks.pop_front() else {
+            return if state.closed { Next::End } else { Next::Wait };
+        };
+        state.bytes -= chunk.bytes.len();
+        if state.bytes * 2 <= state.bound_bytes {
+            self.drained.notify_waiters();
+        }
+        Next::Chunk(chunk)
+    }
+
+    /// A panic elsewhere cannot leave the queue half changed, so poison means nothing here.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn push(inbox: &Inbox, bytes: &'static [u8]) -> Result<u64, Refused> {
+        inbox.push(Bytes::from_static(bytes), Instant::now())
+    }
+
+    #[tokio::test]
+    async fn keeps_order_and_ends_after_the_last_chunk() {
+        let inbox = Inbox::new(100);
+        assert_eq!(push(&inbox, b"one"), Ok(0));
+        assert_eq!(push(&inbox, b"two"), Ok(1));
+        inbox.close();
+        assert_eq!(push(&inbox, b"three"), Err(Refused::Closed));
+        assert_eq!(inbox.next().await.map(|chunk| chunk.bytes), Some(Bytes::from_static(b"one")));
+        assert_eq!(inbox.next().await.map(|chunk| chunk.seq), Some(1));
+        assert!(inbox.next().await.is_none());
+        assert!(inbox.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn is_bounded_and_tells_of_room() {
+        let inbox = Inbox::new(8);
+        assert_eq!(push(&inbox, b"12345678"), Ok(0));
+        assert_eq!(push(&inbox, b"9"), Err(Refused::Full));
+        assert!(inbox.next().await.is_some());
+        inbox.room().await;
+        assert_eq!(push(&inbox, b"larger than the bound"), Ok(1));
+    }
+}

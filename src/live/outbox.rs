@@ -1,0 +1,198 @@
+//! Events that wait for a client: interims coalesced, finals kept to a bound, never lost in silence.
+
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::Notify;
+
+use super::{
+    trace::Delivery,
+    wire::{Close, Event, Weight},
+};
+use crate::telemetry::{Metrics, metrics::label};
+
+/// Kept events that may wait before the client counts as too slow.
+const BOUND: usize = 256;
+
+/// An event, and the trace that ends when it is delivered.
+#[derive(Debug)]
+pub struct Letter {
+    /// What to write.
+    pub event: Event,
+    /// Told when it was written.
+    pub delivery: Option<Delivery>,
+}
+
+/// The queue between a session and one client's doorway.
+#[derive(Debug)]
+pub struct Outbox {
+    state: Mutex<State>,
+    filled: Notify,
+    metrics: Metrics,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    letters: VecDeque<Letter>,
+    closing: Option<Close>,
+    gone: bool,
+}
+
+impl Outbox {
+    /// An empty queue.
+    pub fn new(metrics: Metrics) -> Self {
+        Self { state: Mutex::default(), filled: Notify::new(), metrics }
+    }
+
+    /// Appends an event. Never waits.
+    pub fn push(&self, event: Event) {
+        self.post(Letter { event, delivery: None });
+    }
+
+    /// Appends an event whose delivery is traced. Never waits.
+    pub fn post(&self, letter: Letter) {
+        let mut state = self.lock();
+        if state.gone || state.closing.is_some() {
+            self.count_dropped(&letter.event, "closed");
+            return;
+        }
+        self.coalesce(&mut state, &letter.event);
+        if state.letters.len() < BOUND {
+            state.letters.push_back(letter);
+        } else if letter.event.weight() == Weight::Kept {
+            state.closing = Some(Close::SlowReader);
+            self.count_dropped(&letter.event, "slow_reader");
+        } else {
+            self.count_dropped(&letter.event, "behind");
+        }
+        drop(state);
+        self.filled.notify_one();
+    }
+
+    /// Asks the doorway to deliver what waits, give notice and close.
+    pub fn close(&self, close: Close) {
+        self.lock().closing.get_or_insert(close);
+        self.filled.notify_one();
+    }
+
+    /// The client is gone: nothing more is kept, and the doorway's writer ends.
+    pub fn abandon(&self) {
+        let mut state = self.lock();
+        state.gone = true;
+        for letter in std::mem::take(&mut state.letters) {
+            self.count_dropped(&letter.event, "gone");
+        }
+        drop(state);
+        self.filled.notify_one();
+    }
+
+    /// The next event; or what to close with after all were taken; or `None` if the client is gone.
+    pub async fn next(&self) -> Option<Result<Letter, Close>> {
+        loop {
+            {
+                let mut state = self.lock();
+                if state.gone {
+                    return None;
+                }
+                // A reader that is too slow will not read the backlog either.
+                if state.closing == Some(Close::SlowReader) {
+                    return Some(Err(Close::SlowReader));
+                }
+                if let Some(letter) = state.letters.pop_front() {
+                    return Some(Ok(letter));
+                }
+                if let Some(close) = state.closing {
+                    return Some(Err(close));
+                }
+            }
+            self.filled.notified().await;
+        }
+    }
+
+    /// Puts back an event that the transport had no room for.
+    pub fn unread(&self, letter: Letter) {
+        self.lock().letters.push_front(letter);
+    }
+
+    /// A newer text makes a waiting interim at the end of the queue worthless.
+    fn coalesce(&self, state: &mut State, next: &Event) {
+        let newer = matches!(next, Event::Transcription(_));
+        let stale = state.letters.back().is_some_and(|last| last.event.weight() == Weight::Interim);
+        if newer
+            && stale
+            && let Some(letter) = state.letters.pop_back()
+        {
+            self.count_dropped(&letter.event, "superseded");
+        }
+    }
+
+    fn count_dropped(&self, event: &Event, reason: &'static str) {
+        let labels = [label("kind", event.name()), label("reason", reason)];
+        self.metrics.events_dropped.add(1, &labels);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{live::wire::Transcription, model::Timing};
+
+    fn outbox() -> Outbox {
+        Outbox::new(Metrics::new().expect("metrics"))
+    }
+
+    fn text(n: u64, is_final: bool) -> Event {
+        Event::Transcription(Box::new(Transcription {
+            transcript: format!("{n} {is_final}"),
+            is_final,
+            confidence: 1.0,
+            timestamp: String::new(),
+            speech_final: false,
+            session_id: String::new(),
+            n,
+            start_ms: 0,
+            end_ms: 0,
+            words: vec![],
+            speaker: None,
+            channel: None,
+            timing: Timing::Measured,
+            provider: "test",
+        }))
+    }
+
+    async fn next(outbox: &Outbox) -> (u64, bool) {
+        match outbox.next().await {
+            Some(Ok(Letter { event: Event::Transcription(text), .. })) => (text.n, text.is_final),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn finals_stay_in_order_and_interims_are_coalesced() {
+        let outbox = outbox();
+        for event in [text(1, false), text(1, false), text(1, true), text(2, false), text(2, false)]
+        {
+            outbox.push(event);
+        }
+        assert_eq!(next(&outbox).await, (1, true));
+        assert_eq!(next(&outbox).await, (2, false));
+        outbox.close(Close::Draining);
+        assert!(matches!(outbox.next().await, Some(Err(Close::Draining))));
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_never_reads_is_closed_reconnectably() {
+        let outbox = outbox();
+        for n in 0..=BOUND as u64 {
+            outbox.push(text(n, true));
+        }
+        assert!(matches!(outbox.next().await, Some(Err(Close::SlowReader))));
+        assert!(Close::SlowReader.reconnect());
+    }
+}

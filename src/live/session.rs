@@ -1,0 +1,300 @@
+//! One live session: the only task that owns its stream, its cursors and its bill.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
+
+use super::{
+    LiveService,
+    caller::Caller,
+    inbox::Inbox,
+    intake,
+    options::Options,
+    outbox::{Letter, Outbox},
+    timeline::Timeline,
+    trace::SessionTrace,
+    upstream::{Upstream, Upstreamed},
+    wire::{AudioAck, Event, SpeechStarted, Transcription, UtteranceEnd},
+};
+use crate::{
+    model::{AudioChunk, Error, ErrorKind, Segment, SessionId},
+    telemetry::{log_patterns, metrics::label},
+    usage::{Meter, SessionStart},
+};
+
+/// How often cursors are looked at; a client that follows the protocol hears at least this often.
+const TICK: Duration = Duration::from_secs(1);
+/// Audio that waits this long for a final is asked for.
+const FINALIZE_AFTER_MS: u64 = 20_000;
+/// How long the last words may take once no more audio comes.
+const FINISHING: Duration = Duration::from_secs(30);
+
+/// How a session ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The last words were delivered.
+    Finished,
+    /// There never was any audio.
+    Silent,
+    /// It could not go on.
+    Failed(Error),
+}
+
+/// Everything that one session owns.
+pub struct Session {
+    id: SessionId,
+    service: LiveService,
+    caller: Arc<Caller>,
+    options: Options,
+    inbox: Arc<Inbox>,
+    outbox: Arc<Outbox>,
+    timeline: Timeline,
+    trace: Option<SessionTrace>,
+    meter: Option<Meter>,
+    next_n: u64,
+    received_ms: u64,
+    finalize_asked_ms: u64,
+    metered_at: Instant,
+}
+
+impl Session {
+    /// A session that waits for its first audio.
+    pub fn new(
+        service: LiveService,
+        caller: Arc<Caller>,
+        options: Options,
+        inbox: Arc<Inbox>,
+        outbox: Arc<Outbox>,
+        id: SessionId,
+    ) -> Self {
+        Self {
+            id,
+            service,
+            caller,
+            options,
+            inbox,
+            outbox,
+            timeline: Timeline::default(),
+            trace: None,
+            meter: None,
+            next_n: 1,
+            received_ms: 0,
+            finalize_asked_ms: 0,
+            metered_at: Instant::now(),
+        }
+    }
+
+    /// Runs to the end: its last words are in the outbox and its usage is handed over.
+    pub async fn run(mut self) -> Outcome {
+        let soft = self.service.shutdown.soft().clone();
+        let first = tokio::select! {
+            first = intake::first(&self.inbox, &self.options) => first,
+            // Without audio there is nothing to hand over.
+            () = soft.cancelled() => Ok(None),
+        };
+        match first {
+            Ok(None) => Outcome::Silent,
+            Err(error) => Outcome::Failed(error),
+            Ok(Some(intake)) => {
+                self.options.stream.format = intake.format;
+                self.inbox.set_bound(intake::inbox_bound(intake.format));
+                self.begin();
+                let gauge = [label("provider", self.service.live.name())];
+                let live_sessions = self.service.metrics.live_sessions.clone();
+                live_sessions.add(1, &gauge);
+                let outcome = Box::pin(self.stream(intake.first)).await;
+                live_sessions.add(-1, &gauge);
+                outcome
+            }
+        }
+    }
+
+    fn begin(&mut self) {
+        let sampled = self.service.tracer.clone().filter(crate::telemetry::Tracer::samples);
+        self.options.stream.report_sent = sampled.is_some();
+        self.trace = sampled.map(|tracer| {
+            let provider =
+                opentelemetry::KeyValue::new("transcribe.provider", self.service.live.name());
+            SessionTrace::begin(tracer, self.id, vec![provider])
+        });
+        let stream = &self.options.stream;
+        self.meter = Some(self.service.usage.open(SessionStart {
+            session_id: self.id,
+            owner: self.caller.principal.owner.clone(),
+            service: self.service.live.name(),
+            model: self.service.live.model_for(stream),
+            language: stream.language.as_str().to_owned(),
+            diarize: stream.diarize,
+            billed_channels: stream.billed_channels(),
+            endpoint: super::PATH,
+            ip: self.caller.ip,
+            user_agent: self.caller.user_agent.clone(),
+            options: serde_json::json!({ "lang": stream.language.as_str() }),
+        }));
+    }
+
+    async fn stream(mut self, first: AudioChunk) -> Outcome {
+        let service = self.service.clone();
+        let stream = self.options.stream.clone();
+        let mut upstream = Upstream::open(service.live.clone(), stream, service.metrics.clone());
+        self.take(&mut upstream, first);
+        let mut tick = ticker();
+        let mut deadline = None;
+        let soft = service.shutdown.soft().clone();
+        let outcome = loop {
+            let finishing = deadline.is_some();
+            tokio::select! {
+                chunk = self.inbox.next(), if !finishing && upstream.has_room() => match chunk {
+                    Some(chunk) => self.take(&mut upstream, chunk),
+                    None => {
+                        upstream.finish();
+                        deadline = Some(Instant::now() + FINISHING);
+                    }
+                },
+                learned = upstream.next() => {
+                    if let Some(outcome) = self.learn(&mut upstream, learned) {
+                        break outcome;
+                    }
+                }
+                _ = tick.tick() => self.tick(&upstream),
+                () = soft.cancelled(), if !finishing => self.inbox.close(),
+                () = sleep_until(deadline.unwrap_or_else(Instant::now)), if finishing => {
+                    break Outcome::Failed(Error::new(ErrorKind::Timeout, super::wire::text::PROVIDER));
+                }
+            }
+        };
+        self.end(upstream.covered_ms());
+        outcome
+    }
+
+    fn take(&mut self, upstream: &mut Upstream, chunk: AudioChunk) {
+        if chunk.bytes.is_empty() {
+            return;
+        }
+        let end_ms = upstream.push(chunk.clone());
+        let end_ms = self.timeline.place(&chunk, end_ms);
+        self.received_ms = self.received_ms.max(end_ms);
+        if let Some(trace) = &mut self.trace {
+            trace.queued(chunk.seq, chunk.bytes.len(), end_ms, chunk.received_at);
+        }
+    }
+
+    fn learn(&mut self, upstream: &mut Upstream, learned: Upstreamed) -> Option<Outcome> {
+        match learned {
+            Upstreamed::Opened { model, request_id } => {
+                tracing::debug!(session = %self.id, model, request_id, "upstream opened");
+                let language = self.options.stream.language;
+                let provider = self.service.live.name();
+                let user = &self.caller.principal.subject;
+                log_patterns::stream_started(user, language, provider, request_id.as_deref());
+            }
+            Upstreamed::Sent(seq, at) => {
+                if let Some(trace) = &mut self.trace {
+                    trace.sent(seq, at);
+                }
+            }
+            Upstreamed::Text(segment) => self.text(*segment),
+            Upstreamed::Covered(until_ms) => self.covered(until_ms),
+            Upstreamed::SpeechStarted(at_ms) => {
+                let session_id = self.id.to_string();
+                self.outbox.push(Event::SpeechStarted(SpeechStarted { session_id, at_ms }));
+            }
+            Upstreamed::UtteranceEnd(last_word_end_ms) => {
+                let session_id = self.id.to_string();
+                let event = UtteranceEnd { session_id, last_word_end_ms };
+                self.outbox.push(Event::UtteranceEnd(event));
+            }
+            Upstreamed::Finished => {
+                self.covered(upstream.covered_ms());
+                return Some(Outcome::Finished);
+            }
+            Upstreamed::Failed(error) => return Some(Outcome::Failed(error.into())),
+        }
+        None
+    }
+
+    fn text(&mut self, segment: Segment) {
+        let kind = if segment.is_final { "final" } else { "interim" };
+        self.service.metrics.transcripts.add(1, &[label("kind", kind)]);
+        let (is_final, end_ms, n) = (segment.is_final, segment.end_ms, self.next_n);
+        let mut delivery = None;
+        if is_final {
+            self.next_n += 1;
+            self.measure(end_ms);
+            delivery = self.trace.as_mut().and_then(|trace| trace.covered(end_ms, Some(n)));
+        }
+        let event = Event::Transcription(Box::new(self.transcription(segment, n)));
+        self.outbox.post(Letter { event, delivery });
+    }
+
+    fn measure(&self, end_ms: u64) {
+        if let Some(age) = self.timeline.age_of(end_ms) {
+            let provider = label("provider", self.service.live.name());
+            let age_ms = age.as_secs_f64() * 1000.0;
+            self.service.metrics.final_latency_ms.record(age_ms, &[provider]);
+        }
+    }
+
+    fn transcription(&self, segment: Segment, n: u64) -> Transcription {
+        Transcription {
+            transcript: segment.transcript,
+            is_final: segment.is_final,
+            confidence: segment.confidence,
+            timestamp: self.service.clock.timestamp(),
+            speech_final: segment.speech_final,
+            session_id: self.id.to_string(),
+            n,
+            start_ms: segment.start_ms,
+            end_ms: segment.end_ms,
+            speaker: segment.words.first().and_then(|word| word.speaker),
+            words: segment.words,
+            channel: (segment.channel.1 > 1).then_some(segment.channel.0),
+            timing: segment.timing,
+            provider: self.service.live.name(),
+        }
+    }
+
+    /// Audio that only silence covered has no final to be delivered with.
+    fn covered(&mut self, until_ms: u64) {
+        if let Some(silence) = self.trace.as_mut().and_then(|trace| trace.covered(until_ms, None)) {
+            silence.delivered();
+        }
+    }
+
+    fn tick(&mut self, upstream: &Upstream) {
+        let covered_ms = upstream.covered_ms();
+        if let Some(meter) = &mut self.meter {
+            if self.metered_at.elapsed() >= self.service.checkpoint {
+                meter.checkpoint(covered_ms);
+                self.metered_at = Instant::now();
+            }
+            let acked_ms = *meter.durable_ms().borrow();
+            let ack = AudioAck {
+                session_id: self.id.to_string(),
+                acked_seq: self.timeline.acknowledge(acked_ms),
+                acked_ms,
+                timestamp: self.service.clock.timestamp(),
+            };
+            self.outbox.push(Event::AudioAck(ack));
+        }
+        let waiting_since = covered_ms.max(self.finalize_asked_ms);
+        if self.received_ms.saturating_sub(waiting_since) >= FINALIZE_AFTER_MS {
+            self.finalize_asked_ms = self.received_ms;
+            upstream.finalize();
+        }
+    }
+
+    fn end(&mut self, covered_ms: u64) {
+        self.inbox.close();
+        if let Some(meter) = self.meter.take() {
+            meter.finish(covered_ms);
+        }
+    }
+}
+
+fn ticker() -> Interval {
+    let mut tick = interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    tick.reset();
+    tick
+}

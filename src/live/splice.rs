@@ -1,0 +1,68 @@
+//! Joins the text of a new connection to the finals before it: each word once.
+
+use crate::model::{Segment, Word};
+
+/// The part of a segment that lies after `covered_ms`, if any of it does.
+///
+/// A new connection is fed from the cursor on, so this only cuts where audio had to be replayed from
+/// further back. A word belongs to the side on which its middle lies.
+pub fn after(mut segment: Segment, covered_ms: u64) -> Option<Segment> {
+    if segment.start_ms >= covered_ms {
+        return Some(segment);
+    }
+    if segment.end_ms <= covered_ms {
+        return None;
+    }
+    segment.words.retain(|word| u64::midpoint(word.start_ms, word.end_ms) >= covered_ms);
+    if segment.words.is_empty() {
+        return None;
+    }
+    segment.start_ms = covered_ms;
+    segment.transcript = written(&segment.words);
+    Some(segment)
+}
+
+fn written(words: &[Word]) -> String {
+    let written: Vec<_> = words
+        .iter()
+        .map(|word| word.punctuated_word.as_ref().unwrap_or(&word.word).as_str())
+        .collect();
+    written.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Timing;
+
+    fn segment() -> Segment {
+        let word = |word: &str, start_ms, end_ms| Word {
+            word: word.into(),
+            punctuated_word: None,
+            start_ms,
+            end_ms,
+            confidence: 1.0,
+            speaker: None,
+        };
+        Segment {
+            start_ms: 0,
+            end_ms: 1000,
+            transcript: "one two".into(),
+            confidence: 1.0,
+            is_final: true,
+            speech_final: false,
+            from_finalize: false,
+            words: vec![word("one", 0, 400), word("two", 500, 900)],
+            channel: (0, 1),
+            timing: Timing::Measured,
+        }
+    }
+
+    #[test]
+    fn each_word_stands_on_one_side() {
+        assert_eq!(after(segment(), 0).map(|s| s.transcript), Some("one two".into()));
+        assert_eq!(after(segment(), 450).map(|s| s.transcript), Some("two".into()));
+        assert!(after(segment(), 950).is_none());
+        assert!(after(segment(), 1000).is_none());
+    }
+}

@@ -1,0 +1,230 @@
+//! The raw WebSocket doorway at `/audio-stream`: JSON messages, binary audio.
+
+use std::time::{Duration, Instant};
+
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
+    response::{IntoResponse, Response},
+};
+use futures_util::{
+    SinkExt, StreamExt,
+    stream::{SplitSink, SplitStream},
+};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use tokio::time::timeout;
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        Bytes, Error as WsError, Message,
+        handshake::derive_accept_key,
+        protocol::{CloseFrame, Role, WebSocketConfig, frame::coding::CloseCode},
+    },
+};
+
+use super::{
+    LiveService,
+    caller::Caller,
+    client::{Client, Taken},
+    command::Command,
+    payload::Payload,
+    request,
+    wire::{Close, MAX_MESSAGE_BYTES},
+};
+use crate::{
+    model::Error,
+    telemetry::{log_patterns, metrics::label},
+    web::{error, request_id::RequestId},
+};
+
+const DOOR: &str = "websocket";
+type Socket = WebSocketStream<TokioIo<Upgraded>>;
+
+/// How often an idle client is pinged, and how long it may be silent.
+const PING: Duration = Duration::from_secs(20);
+const SILENCE: Duration = Duration::from_secs(45);
+/// How long one event may take to be written.
+const WRITE: Duration = Duration::from_secs(20);
+/// How long a sender that is ahead is held back before its audio is refused.
+const BACK_PRESSURE: Duration = Duration::from_secs(30);
+
+/// `GET /audio-stream`: authenticates, then upgrades.
+pub async fn upgrade(State(service): State<LiveService>, request: Request) -> Response {
+    let (mut parts, _) = request.into_parts();
+    let Some((key, upgrade)) = handshake(&mut parts) else {
+        return StatusCode::UPGRADE_REQUIRED.into_response();
+    };
+    let verified = match service.open() {
+        Ok(()) => service.authenticate(request::credential(&parts.headers)).await,
+        Err(draining) => Err(draining),
+    };
+    let principal = match verified {
+        Ok(principal) => principal,
+        Err(refusal) => return refuse(&service, &refusal, &parts),
+    };
+    let (language, fell_back_from) = request::language(&parts);
+    if let Some(wanted) = fell_back_from {
+        log_patterns::language_fell_back(&principal.subject, &wanted);
+    }
+    let (ip, user_agent) = (request::ip(&parts), request::user_agent(&parts));
+    let caller = Caller { principal, language, ip, user_agent, door: DOOR };
+    let shutdown = service.shutdown.clone();
+    shutdown.spawn(serve(service, caller, upgrade));
+    switch(&key)
+}
+
+fn refuse(service: &LiveService, refusal: &Error, parts: &Parts) -> Response {
+    log_patterns::connection_rejected(&refusal.detail);
+    let labels = [label("door", DOOR), label("reason", refusal.kind.code())];
+    service.metrics.sockets_refused.add(1, &labels);
+    error::render(refusal, parts.extensions.get::<RequestId>())
+}
+
+/// The accept key and the connection of a valid upgrade request (RFC 6455 §4.2.1).
+fn handshake(parts: &mut Parts) -> Option<(String, OnUpgrade)> {
+    let headers = &parts.headers;
+    let version = headers.get(header::SEC_WEBSOCKET_VERSION)?.as_bytes() == b"13";
+    let asks = names(headers, &header::UPGRADE, "websocket")
+        && names(headers, &header::CONNECTION, "upgrade");
+    let key = derive_accept_key(headers.get(header::SEC_WEBSOCKET_KEY)?.as_bytes());
+    let upgrade = parts.extensions.remove::<OnUpgrade>()?;
+    (version && asks).then_some((key, upgrade))
+}
+
+fn names(headers: &HeaderMap, name: &header::HeaderName, token: &str) -> bool {
+    let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|part| part.trim().eq_ignore_ascii_case(token))
+}
+
+fn switch(key: &str) -> Response {
+    let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    if let Ok(key) = HeaderValue::from_str(key) {
+        headers.insert(header::SEC_WEBSOCKET_ACCEPT, key);
+    }
+    response
+}
+
+async fn serve(service: LiveService, caller: Caller, upgrade: OnUpgrade) {
+    let Ok(Ok(upgraded)) = timeout(SILENCE, upgrade).await else {
+        service.metrics.sockets_refused.add(1, &[label("door", DOOR), label("reason", "upgrade")]);
+        return;
+    };
+    let config = WebSocketConfig::default()
+        .read_buffer_size(4 * 1024)
+        .write_buffer_size(0)
+        .max_write_buffer_size(1024 * 1024)
+        .max_message_size(Some(MAX_MESSAGE_BYTES))
+        .max_frame_size(Some(MAX_MESSAGE_BYTES));
+    let io = TokioIo::new(upgraded);
+    let socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
+    let client = Client::new(service, caller);
+    client.greet();
+    let (mut sink, stream) = socket.split();
+    let ended = tokio::select! {
+        ended = read(&client, stream) => ended,
+        ended = write(&client, &mut sink) => ended,
+    };
+    client.gone();
+    if let Some(frame) = ended {
+        // The peer may be gone already.
+        let _gone = timeout(WRITE, sink.send(Message::Close(Some(frame)))).await;
+    }
+}
+
+/// Reads until the client ends or breaks the protocol; what to close with, if anything.
+async fn read(client: &Client, mut stream: SplitStream<Socket>) -> Option<CloseFrame> {
+    loop {
+        let message = match timeout(SILENCE, stream.next()).await {
+            Err(_) => return Some(frame(Close::HandshakeTimeout)),
+            Ok(None) => return None,
+            Ok(Some(Err(error))) => return protocol_fault(&error),
+            Ok(Some(Ok(message))) => message,
+        };
+        match message {
+            Message::Binary(bytes) => hear(client, bytes).await,
+            Message::Text(text) => obey(client, &text),
+            Message::Close(_) => return None,
+            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
+        }
+    }
+}
+
+/// Takes audio in, holding the sender back while its session is behind.
+async fn hear(client: &Client, bytes: Bytes) {
+    let received_at = Instant::now();
+    let mut taken = client.audio(Payload::Binary(bytes), received_at);
+    let deadline = received_at + BACK_PRESSURE;
+    while let Taken::Full(bytes, inbox) = taken {
+        let left = deadline.saturating_duration_since(Instant::now());
+        taken = match timeout(left, inbox.room()).await {
+            Ok(()) => client.offer(bytes, received_at),
+            Err(_) => client.overloaded(),
+        };
+    }
+}
+
+fn obey(client: &Client, text: &str) {
+    match Command::parse(text) {
+        Ok(Command::Start(options)) => client.start(&options),
+        Ok(Command::Stop) => client.stop(),
+        Err(error) => client.fail(&error),
+    }
+}
+
+/// Writes events until the client is gone or is to be closed.
+async fn write(client: &Client, sink: &mut SplitSink<Socket, Message>) -> Option<CloseFrame> {
+    let soft = client.shutdown().soft().clone();
+    let mut ping = tokio::time::interval(PING);
+    let mut draining = false;
+    loop {
+        let next = tokio::select! {
+            next = client.outbox().next() => next?,
+            _ = ping.tick() => {
+                send(sink, Message::Ping(Bytes::new())).await?;
+                continue;
+            }
+            () = soft.cancelled(), if !draining => {
+                draining = true;
+                client.drain();
+                continue;
+            }
+        };
+        match next {
+            Ok(letter) => {
+                let json = letter.event.to_json().ok()?;
+                send(sink, Message::Text(json.into())).await?;
+                if let Some(delivery) = letter.delivery {
+                    delivery.delivered();
+                }
+            }
+            Err(close) => {
+                let notice = close.notice(0).to_json().ok()?;
+                send(sink, Message::Text(notice.into())).await?;
+                return Some(frame(close));
+            }
+        }
+    }
+}
+
+async fn send(sink: &mut SplitSink<Socket, Message>, message: Message) -> Option<()> {
+    timeout(WRITE, sink.send(message)).await.ok()?.ok()
+}
+
+fn frame(close: Close) -> CloseFrame {
+    CloseFrame { code: CloseCode::from(close.code()), reason: close.reason().into() }
+}
+
+/// RFC 6455 §7.4.1: 1009 for a message over the limit, 1007 for bad UTF-8, 1002 for the rest.
+fn protocol_fault(error: &WsError) -> Option<CloseFrame> {
+    let (code, reason) = match error {
+        WsError::Capacity(_) => (CloseCode::Size, "message too large"),
+        WsError::Utf8(_) => (CloseCode::Invalid, "text is not utf-8"),
+        WsError::Protocol(_) => (CloseCode::Protocol, "protocol fault"),
+        _ => return None,
+    };
+    Some(CloseFrame { code, reason: reason.into() })
+}

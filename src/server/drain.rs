@@ -1,0 +1,32 @@
+//! The way down: refuse, finish, flush, close, each within a limit.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use crate::{app::App, telemetry::export};
+
+/// How long the last notices may take to leave after the last session.
+const NOTICES: Duration = Duration::from_millis(500);
+/// How long tasks may take once everything is cut.
+const HARD: Duration = Duration::from_secs(5);
+
+/// Drains a replica: new sessions are refused while the listener still answers, sessions deliver
+/// their last words, usage is flushed, then everything is closed.
+pub(super) async fn run(app: &App) {
+    app.shutdown.drain();
+    let sessions = app.config.live.max_sessions as u32;
+    let over = app.live.slots.acquire_many(sessions);
+    if timeout(app.config.server.drain, over).await.is_err() {
+        tracing::warn!("sessions were still running when the drain limit came");
+    }
+    tokio::time::sleep(NOTICES).await;
+    app.shutdown.abort();
+    if timeout(HARD, app.shutdown.wait()).await.is_err() {
+        tracing::warn!("tasks were still running at the end");
+    }
+    if let Some(spans) = app.spans.clone() {
+        export::stop(spans).await;
+    }
+    app.database.close().await;
+}

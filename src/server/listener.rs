@@ -1,0 +1,165 @@
+//! Accepts connections, each with its deadlines and its kill handle.
+
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{body::Body, extract::ConnectInfo, http::Request, response::Response};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
+use tower::{Service, ServiceExt};
+
+use crate::{
+    lifecycle::Shutdown,
+    web::{Kill, kill::Killable},
+};
+
+/// How long a request's head may take to arrive.
+const HEADER_READ: Duration = Duration::from_secs(10);
+/// How long sent data may stay unacknowledged before the connection counts as dead.
+const USER_TIMEOUT: Duration = Duration::from_secs(20);
+const BACKOFF: Duration = Duration::from_millis(100);
+
+/// Serves connections until the hard stop, at most `limit` at once.
+pub(super) fn spawn<S>(listener: TcpListener, service: S, shutdown: &Shutdown, limit: usize)
+where
+    S: Service<Request<Body>, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    let tasks = shutdown.clone();
+    let permits = Arc::new(Semaphore::new(limit));
+    shutdown.spawn(async move {
+        let hard = tasks.hard().clone();
+        tokio::select! {
+            () = accept(listener, service, &tasks, permits) => {}
+            () = hard.cancelled() => {}
+        }
+    });
+}
+
+async fn accept<S>(listener: TcpListener, service: S, tasks: &Shutdown, permits: Arc<Semaphore>)
+where
+    S: Service<Request<Body>, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    loop {
+        // Beyond the limit the kernel's queue holds connections back.
+        let Ok(permit) = permits.clone().acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                let hard = tasks.hard().clone();
+                let service = service.clone();
+                tasks.spawn(async move {
+                    tokio::select! {
+                        () = converse(stream, peer, service, permit) => {}
+                        () = hard.cancelled() => {}
+                    }
+                });
+            }
+            Err(error) => {
+                // Descriptors may be used up: existing connections live on, new ones wait.
+                tracing::warn!("a connection could not be accepted: {error}");
+                tokio::time::sleep(BACKOFF).await;
+            }
+        }
+    }
+}
+
+async fn converse<S>(stream: TcpStream, peer: SocketAddr, service: S, permit: OwnedSemaphorePermit)
+where
+    S: Service<Request<Body>, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    if let Err(error) = tune(&stream) {
+        tracing::debug!("a connection could not be tuned: {error}");
+    }
+    let kill = Kill::default();
+    let io = TokioIo::new(Counted { io: Killable::new(stream, &kill), _permit: permit });
+    let answer = service_fn(move |request: Request<Incoming>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(ConnectInfo(peer));
+        request.extensions_mut().insert(kill.clone());
+        service.clone().oneshot(request)
+    });
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_READ)
+        .max_buf_size(64 * 1024)
+        .serve_connection(io, answer)
+        .with_upgrades()
+        .await;
+    if let Err(error) = served {
+        tracing::debug!("a connection ended: {error}");
+    }
+}
+
+/// Small frames must not wait, and a dead peer must not stay.
+fn tune(stream: &TcpStream) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    socket2::SockRef::from(stream).set_tcp_user_timeout(Some(USER_TIMEOUT))
+}
+
+/// A connection that holds its place under the limit, also after an upgrade.
+struct Counted<T> {
+    io: T,
+    _permit: OwnedSemaphorePermit,
+}
+
+mod counted {
+    //! A counted connection reads and writes as the one inside it.
+
+    use std::{
+        io,
+        pin::Pin,
+        task::{Context, Poll},
+    };
+
+    use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+    use super::Counted;
+
+    impl<T: AsyncRead + Unpin> AsyncRead for Counted<T> {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+            buffer: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.io).poll_read(context, buffer)
+        }
+    }
+
+    impl<T: AsyncWrite + Unpin> AsyncWrite for Counted<T> {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            Pin::new(&mut self.io).poll_write(context, bytes)
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.io).poll_flush(context)
+        }
+
+        fn poll_shutdown(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+        ) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.io).poll_shutdown(context)
+        }
+
+        fn poll_write_vectored(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+            bytes: &[io::IoSlice<'_>],
+        ) -> Poll<io::Result<usize>> {
+            Pin::new(&mut self.io).poll_write_vectored(context, bytes)
+        }
+
+        fn is_write_vectored(&self) -> bool {
+            self.io.is_write_vectored()
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! The pages, compiled in: one look at the binary is all that serving them takes.
+
+use axum::{
+    extract::Path,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Redirect, Response},
+};
+
+/// A file of `page/`: its path below `/app/`, its type and its bytes.
+struct File {
+    path: &'static str,
+    content_type: &'static str,
+    bytes: &'static [u8],
+}
+
+macro_rules! files {
+    ($($path:literal => $type:literal),* $(,)?) => {
+        &[$(File {
+            path: $path,
+            content_type: $type,
+            bytes: include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/page/", $path)),
+        }),*]
+    };
+}
+
+const FILES: &[File] = files![
+    "app.js" => "text/javascript; charset=utf-8",
+    "backoff.js" => "text/javascript; charset=utf-8",
+    "clock.js" => "text/javascript; charset=utf-8",
+    "connection.js" => "text/javascript; charset=utf-8",
+    "dock.css" => "text/css; charset=utf-8",
+    "export.js" => "text/javascript; charset=utf-8",
+    "facts.js" => "text/javascript; charset=utf-8",
+    "icon.svg" => "image/svg+xml",
+    "index.html" => "text/html; charset=utf-8",
+    "languages.js" => "text/javascript; charset=utf-8",
+    "latency.js" => "text/javascript; charset=utf-8",
+    "layout.css" => "text/css; charset=utf-8",
+    "level.js" => "text/javascript; charset=utf-8",
+    "liveness.js" => "text/javascript; charset=utf-8",
+    "messages.js" => "text/javascript; charset=utf-8",
+    "microphone.js" => "text/javascript; charset=utf-8",
+    "notices.js" => "text/javascript; charset=utf-8",
+    "options.js" => "text/javascript; charset=utf-8",
+    "palette.css" => "text/css; charset=utf-8",
+    "paper.css" => "text/css; charset=utf-8",
+    "paper.js" => "text/javascript; charset=utf-8",
+    "recording.js" => "text/javascript; charset=utf-8",
+    "resampler.js" => "text/javascript; charset=utf-8",
+    "sample.js" => "text/javascript; charset=utf-8",
+    "sample.wav" => "audio/wav",
+    "status.js" => "text/javascript; charset=utf-8",
+    "studio.js" => "text/javascript; charset=utf-8",
+    "tape.js" => "text/javascript; charset=utf-8",
+    "token.js" => "text/javascript; charset=utf-8",
+    "transcript.js" => "text/javascript; charset=utf-8",
+    "vendor/socket.io.esm.min.js" => "text/javascript; charset=utf-8",
+    "waveform.js" => "text/javascript; charset=utf-8",
+    "worklet.js" => "text/javascript; charset=utf-8",
+];
+
+/// Nothing but our own files and our own sockets; `data:` for the icon.
+const POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; \
+    object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// `GET /app`: relative links need the slash. Browsers keep the fragment.
+pub(super) async fn redirect() -> Redirect {
+    Redirect::permanent("/app/")
+}
+
+/// `GET /app/`.
+pub(super) async fn index() -> Response {
+    serve("index.html")
+}
+
+/// `GET /app/{path}`.
+pub(super) async fn file(Path(path): Path<String>) -> Response {
+    serve(&path)
+}
+
+fn serve(path: &str) -> Response {
+    let Some(file) = FILES.iter().find(|file| file.path == path) else {
+        return (StatusCode::NOT_FOUND, "no such file").into_response();
+    };
+    let mut response = file.bytes.into_response();
+    for (name, value) in [
+        (header::CONTENT_TYPE, file.content_type),
+        (header::CACHE_CONTROL, "no-cache"),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ] {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}

@@ -1,0 +1,98 @@
+//! Every route of the service on one page: method, path, handler and who may call it.
+
+use std::{convert::Infallible, sync::Arc};
+
+use axum::{
+    Extension, Router,
+    body::Body,
+    http::{Method, Request},
+    middleware,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use tower::{Service, ServiceBuilder, util::BoxCloneService};
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    cors::{AllowHeaders, AllowOrigin, CorsLayer},
+};
+
+use super::{health, observe, pages};
+use crate::{
+    app::App,
+    config::Origins,
+    live::{self, socketio, websocket},
+    model::{Error, ErrorKind},
+    web::{error, request_id, request_id::RequestId},
+};
+
+/// The public service: routes, with Socket.IO beside them and CORS around both.
+pub(super) fn service(
+    app: &Arc<App>,
+) -> impl Service<Request<Body>, Response = Response, Error = Infallible, Future: Send>
++ Clone
++ Send
++ 'static {
+    let (socketio, _io) = socketio::layer(app.live.clone());
+    let routes = Router::new()
+        // Public.
+        .route("/", get(health::root))
+        .route("/health", get(health::health))
+        .route("/ready", get(health::ready).with_state(app.clone()))
+        .route("/app", get(pages::redirect))
+        .route("/app/", get(pages::index))
+        .route("/app/{*path}", get(pages::file))
+        // Any credential.
+        .route(live::PATH, get(websocket::upgrade).with_state(app.live.clone()))
+        .method_not_allowed_fallback(method_not_allowed)
+        .fallback(not_found)
+        .layer(middleware::from_fn_with_state(app.metrics.clone(), observe::requests));
+    let layers = ServiceBuilder::new()
+        .layer(middleware::from_fn(request_id::assign))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(cors(app.config.server.cors_origins.clone()))
+        .map_response(IntoResponse::into_response)
+        .layer(socketio)
+        .service(routes);
+    BoxCloneService::new(layers)
+}
+
+/// The operators' service on the second port.
+pub(super) fn metrics(app: &Arc<App>) -> Router {
+    Router::new().route("/metrics", get(health::metrics)).with_state(app.clone())
+}
+
+fn cors(origins: Origins) -> CorsLayer {
+    let allowed = AllowOrigin::predicate(move |origin, _| {
+        origin.to_str().is_ok_and(|origin| origins.allows(origin))
+    });
+    CorsLayer::new()
+        .allow_origin(allowed)
+        .allow_credentials(true)
+        .allow_headers(AllowHeaders::mirror_request())
+        .allow_methods([
+            Method::DELETE,
+            Method::GET,
+            Method::HEAD,
+            Method::OPTIONS,
+            Method::PATCH,
+            Method::POST,
+            Method::PUT,
+        ])
+}
+
+async fn not_found(id: Option<Extension<RequestId>>) -> Response {
+    let error = Error::new(ErrorKind::NotFound, "Endpoint not found");
+    error::render(&error, id.as_deref())
+}
+
+async fn method_not_allowed(id: Option<Extension<RequestId>>) -> Response {
+    let error = Error::invalid("The method is not allowed for the requested URL.");
+    let mut response = error::render(&error, id.as_deref());
+    *response.status_mut() = axum::http::StatusCode::METHOD_NOT_ALLOWED;
+    response
+}
+
+fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
+    tracing::error!("a handler panicked");
+    error::render(&Error::new(ErrorKind::Internal, "Internal server error"), None)
+}

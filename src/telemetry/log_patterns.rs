@@ -1,0 +1,143 @@
+//! Log lines that operators of the original search for, word for word.
+//!
+//! Everything else is logged in our own style. What a client sent is cleaned before it is logged.
+
+use std::fmt::{self, Write};
+
+use tracing::{debug, error, info, warn};
+
+use crate::model::Language;
+
+/// Foreign text in a log line: control characters escaped, cut at 128 characters.
+struct Clean<'a>(&'a str);
+
+impl fmt::Display for Clean<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for c in self.0.chars().take(128) {
+            if c.is_control() { write!(f, "{}", c.escape_default())? } else { f.write_char(c)? }
+        }
+        Ok(())
+    }
+}
+
+/// The schema is there.
+pub fn database_initialized() {
+    info!("Database initialized successfully");
+}
+
+/// The schema could not be brought up to date, for now or for good.
+pub fn database_initialization_failed(cause: &dyn fmt::Display) {
+    error!("Database initialization failed: {cause}");
+}
+
+/// An Auth0 token verified.
+pub fn token_verified(subject: &str) {
+    info!("Token verified successfully for user: {}", Clean(subject));
+}
+
+/// A token did not verify.
+pub fn authentication_failed(reason: &str) {
+    warn!("Authentication failed: {}", Clean(reason));
+}
+
+/// An API key of a user was accepted.
+pub fn api_key_accepted(user_id: i32) {
+    info!("API key auth successful for user {user_id}");
+}
+
+/// The static API key was accepted.
+pub fn legacy_key_accepted() {
+    info!("Legacy API key authentication");
+}
+
+/// A credential that is no known key.
+pub fn invalid_api_key() {
+    warn!("Invalid API key attempted");
+}
+
+/// A live session's usage is in the table.
+pub fn usage_logged(user_id: i32, seconds: f64) {
+    debug!("Usage logged for user {user_id}: {seconds:.3} seconds of live audio");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_text_cannot_forge_a_line() {
+        let text = format!("a\nINFO | root\u{1b}[31m{}", "x".repeat(500));
+        let clean = Clean(&text).to_string();
+        assert!(clean.starts_with("a\\nINFO | root\\u{1b}[31mx"), "{clean}");
+        assert!(clean.len() < 150);
+    }
+}
+
+/// A socket was admitted.
+pub fn websocket_connected(user: &str, auth_type: &str) {
+    info!("WebSocket connected: user_id={}, auth_type={auth_type}", Clean(user));
+}
+
+/// A socket is gone.
+pub fn websocket_disconnected(user: &str) {
+    info!("WebSocket disconnected: user_id={}", Clean(user));
+}
+
+/// A socket was refused.
+pub fn connection_rejected(why: &str) {
+    warn!("Connection rejected: {}", Clean(why));
+}
+
+/// The language of a socket.
+pub fn language_set(user: &str, language: Language) {
+    info!("Language set to '{}' for user {user}", language.as_str());
+}
+
+/// A language that is not one of the contract.
+pub fn language_fell_back(user: &str, wanted: &str) {
+    warn!(
+        "Invalid language '{}' requested by user {}. Defaulting to 'en'",
+        Clean(wanted),
+        Clean(user)
+    );
+}
+
+/// A provider's connection is open.
+pub fn stream_started(user: &str, language: Language, provider: &str, request_id: Option<&str>) {
+    let name = if provider == "deepgram" { "Deepgram" } else { "Local" };
+    info!(
+        request_id,
+        "{name} connection started for user: {user} with language: {}",
+        language.as_str()
+    );
+}
+
+/// A session could not go on.
+pub fn stream_failed(user: &str, error: &(dyn std::error::Error + Send + Sync)) {
+    error!(user, "Deepgram error: {error}");
+}
+
+/// A session ended in order.
+pub fn streaming_stopped(user: &str) {
+    info!("Streaming stopped for user: {user}");
+}
+
+/// A stop came where nothing ran.
+pub fn stop_without_session(user: &str) {
+    info!("Stop streaming called for unknown connection: {user}");
+}
+
+/// A chunk had nothing in it.
+pub fn empty_chunk() {
+    warn!("Empty audio chunk received");
+}
+
+/// A chunk could not be read.
+pub fn undecodable_chunk(why: &str) {
+    warn!("Failed to decode audio data: {}", Clean(why));
+}
+
+/// A chunk came after a stop.
+pub fn stream_not_open() {
+    warn!("Deepgram connection not open, cannot send audio");
+}

@@ -1,0 +1,203 @@
+//! One session's cursor of billed audio, and the queue of sessions whose cursor has moved.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+};
+
+use chrono::{DateTime, NaiveDateTime};
+use tokio::sync::{mpsc, watch};
+use tracing::error;
+
+use super::{SessionStart, price::Price};
+use crate::{
+    model::Clock,
+    telemetry::{Metrics, metrics::label},
+};
+
+/// How far a session has come, in milliseconds of its audio. Shared with the recorder.
+#[derive(Debug)]
+pub(super) struct Cursor {
+    pub(super) start: SessionStart,
+    pub(super) price: Price,
+    pub(super) started_at: NaiveDateTime,
+    target_ms: AtomicU64,
+    target_at_micros: AtomicI64,
+    durable_ms: watch::Sender<u64>,
+    finished: AtomicBool,
+    waiting: AtomicBool,
+}
+
+/// What of a session is to be written now.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) cursor: Arc<Cursor>,
+    pub(super) from_ms: u64,
+    pub(super) until_ms: u64,
+    pub(super) at: NaiveDateTime,
+    pub(super) finished: bool,
+}
+
+impl Cursor {
+    pub(super) fn new(start: SessionStart, billed_ms: u64, clock: Clock) -> Self {
+        let price = Price::of(
+            start.service,
+            &start.model,
+            &start.language,
+            start.diarize,
+            start.billed_channels,
+        );
+        let now = clock.now();
+        Self {
+            start: start.storable(),
+            price,
+            started_at: now.naive_utc(),
+            target_ms: AtomicU64::new(billed_ms),
+            target_at_micros: AtomicI64::new(now.timestamp_micros()),
+            durable_ms: watch::Sender::new(billed_ms),
+            finished: AtomicBool::new(false),
+            waiting: AtomicBool::new(false),
+        }
+    }
+
+    /// Takes the session out of the queue and says what is to be written. Whatever comes later
+    /// puts it back.
+    pub(super) fn take(self: &Arc<Self>) -> Entry {
+        self.waiting.store(false, Ordering::SeqCst);
+        let finished = self.finished.load(Ordering::SeqCst);
+        let until_ms = self.target_ms.load(Ordering::SeqCst);
+        let at = DateTime::from_timestamp_micros(self.target_at_micros.load(Ordering::SeqCst));
+        Entry {
+            from_ms: *self.durable_ms.borrow(),
+            until_ms,
+            at: at.map_or(self.started_at, |at| at.naive_utc()),
+            finished,
+            cursor: Arc::clone(self),
+        }
+    }
+
+    /// Tells that everything before `until_ms` is in the table.
+    pub(super) fn set_durable(&self, until_ms: u64) {
+        self.durable_ms.send_if_modified(|durable| {
+            let moved = until_ms > *durable;
+            *durable = until_ms.max(*durable);
+            moved
+        });
+    }
+
+    fn advance(&self, until_ms: u64, clock: Clock) {
+        // The column is signed; no audio is that long.
+        let until_ms = until_ms.min(i64::MAX.cast_unsigned());
+        if self.target_ms.fetch_max(until_ms, Ordering::SeqCst) < until_ms {
+            self.target_at_micros.store(clock.now().timestamp_micros(), Ordering::SeqCst);
+        }
+    }
+}
+
+/// Sessions that wait to be written: each at most once, all of them bounded.
+#[derive(Clone, Debug)]
+pub(super) struct Queue {
+    sender: mpsc::Sender<Arc<Cursor>>,
+    count: Arc<watch::Sender<usize>>,
+    open: Arc<watch::Sender<usize>>,
+    pub(super) metrics: Metrics,
+}
+
+impl Queue {
+    pub(super) fn new(sender: mpsc::Sender<Arc<Cursor>>, metrics: Metrics) -> Self {
+        let (count, open) = (Arc::new(watch::Sender::new(0)), Arc::new(watch::Sender::new(0)));
+        Self { sender, count, open, metrics }
+    }
+
+    pub(super) fn pending(&self) -> usize {
+        *self.count.borrow()
+    }
+
+    pub(super) fn watch(&self) -> watch::Receiver<usize> {
+        self.count.subscribe()
+    }
+
+    /// Meters that have not finished.
+    pub(super) fn open_meters(&self) -> watch::Receiver<usize> {
+        self.open.subscribe()
+    }
+
+    /// Puts a session in, unless it waits already; false if there is no room.
+    fn push(&self, cursor: &Arc<Cursor>) -> bool {
+        if cursor.waiting.swap(true, Ordering::SeqCst) {
+            return true;
+        }
+        // Counted first, since the recorder may be done with it before this returns.
+        self.count.send_modify(|count| *count += 1);
+        self.metrics.usage_pending.add(1, &[]);
+        let pushed = self.sender.try_send(Arc::clone(cursor)).is_ok();
+        if !pushed {
+            cursor.waiting.store(false, Ordering::SeqCst);
+            self.done(1);
+        }
+        pushed
+    }
+
+    /// Takes `sessions` off the count, written or given up.
+    pub(super) fn done(&self, sessions: usize) {
+        self.count.send_modify(|count| *count = count.saturating_sub(sessions));
+        self.metrics.usage_pending.add(-i64::try_from(sessions).unwrap_or(i64::MAX), &[]);
+    }
+
+    /// Counts rows by what became of them.
+    pub(super) fn count_rows(&self, outcome: &'static str, rows: u64) {
+        if rows > 0 {
+            self.metrics.usage_rows.add(rows, &[label("outcome", outcome)]);
+        }
+    }
+}
+
+/// Counts one session's audio. Nothing here waits; dropping it finishes the session where it is.
+#[derive(Debug)]
+pub struct Meter {
+    cursor: Arc<Cursor>,
+    queue: Queue,
+    clock: Clock,
+}
+
+impl Meter {
+    pub(super) fn new(cursor: Arc<Cursor>, queue: Queue, clock: Clock) -> Self {
+        queue.open.send_modify(|open| *open += 1);
+        // If there is no room, the first checkpoint makes the session's row.
+        let _has_room = queue.push(&cursor);
+        Self { cursor, queue, clock }
+    }
+
+    /// Bills everything before `until_ms` that is not billed yet. Less than before changes nothing.
+    ///
+    /// Where no more can wait, the audio is billed by a later checkpoint.
+    pub fn checkpoint(&self, until_ms: u64) {
+        self.cursor.advance(until_ms, self.clock);
+        if !self.queue.push(&self.cursor) {
+            self.queue.count_rows("deferred", 1);
+        }
+    }
+
+    /// Tells up to where usage is in the table, in milliseconds.
+    pub fn durable_ms(&self) -> watch::Receiver<u64> {
+        self.cursor.durable_ms.subscribe()
+    }
+
+    /// Bills the rest and ends the session.
+    pub fn finish(self, until_ms: u64) {
+        self.cursor.advance(until_ms, self.clock);
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        self.cursor.finished.store(true, Ordering::SeqCst);
+        if !self.queue.push(&self.cursor) {
+            let Entry { from_ms, until_ms, .. } = self.cursor.take();
+            self.queue.count_rows("lost", 1);
+            error!(session_id = %self.cursor.start.session_id, from_ms, until_ms,
+                "usage is lost: too many sessions wait to be written");
+        }
+        self.queue.open.send_modify(|open| *open = open.saturating_sub(1));
+    }
+}

@@ -1,0 +1,200 @@
+//! The SQL of `live_sessions` and of the live rows of `usage_logs`.
+
+use std::collections::HashMap;
+
+use chrono::NaiveDateTime;
+use serde::Serialize;
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+use super::{meter::Entry, price::RATE_CARD};
+use crate::auth::Users;
+
+/// What became of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Written {
+    pub(super) user_id: i32,
+    /// Milliseconds that a new row bills; 0 if all of it was billed before.
+    pub(super) billed_ms: u64,
+}
+
+/// A row to be: the part of an entry that is not billed yet.
+struct Row<'a> {
+    entry: &'a Entry,
+    user_id: i32,
+    from_ms: u64,
+    until_ms: u64,
+}
+
+/// Writes entries, which are of different sessions and in the order of their ids, in one
+/// transaction. What another transaction billed meanwhile is left out, under the lock of the
+/// session's row, so that writing the same twice bills it once.
+pub(super) async fn write(
+    pool: &PgPool,
+    users: &Users,
+    entries: &[Entry],
+) -> Result<Vec<Written>, sqlx::Error> {
+    let mut connection = pool.acquire().await?;
+    let mut user_ids = Vec::with_capacity(entries.len());
+    for entry in entries {
+        user_ids.push(users.resolve(&mut connection, &entry.cursor.start.owner).await?);
+    }
+    let mut transaction = sqlx::Connection::begin(&mut *connection).await?;
+    insert_sessions(&mut transaction, entries, &user_ids).await?;
+    let billed = lock_sessions(&mut transaction, entries).await?;
+    let rows: Vec<Row<'_>> = entries
+        .iter()
+        .zip(&user_ids)
+        .map(|(entry, user_id)| unbilled(entry, *user_id, &billed))
+        .collect();
+    insert_rows(&mut transaction, &rows).await?;
+    move_cursors(&mut transaction, &rows).await?;
+    transaction.commit().await?;
+    let written =
+        |row: &Row<'_>| Written { user_id: row.user_id, billed_ms: row.until_ms - row.from_ms };
+    Ok(rows.iter().map(written).collect())
+}
+
+/// The part of the entry after what is billed; empty if there is none.
+fn unbilled<'a>(entry: &'a Entry, user_id: i32, billed: &HashMap<Uuid, u64>) -> Row<'a> {
+    let billed = billed.get(&entry.cursor.start.session_id.0).copied().unwrap_or(0);
+    let from_ms = entry.from_ms.max(billed);
+    Row { entry, user_id, from_ms, until_ms: entry.until_ms.max(from_ms) }
+}
+
+async fn insert_sessions(
+    connection: &mut PgConnection,
+    entries: &[Entry],
+    user_ids: &[i32],
+) -> Result<(), sqlx::Error> {
+    let starts = || entries.iter().map(|entry| &entry.cursor.start);
+    let ids: Vec<Uuid> = starts().map(|start| start.session_id.0).collect();
+    let providers: Vec<String> = starts().map(|start| start.service.to_owned()).collect();
+    let models: Vec<String> = starts().map(|start| start.model.clone()).collect();
+    let languages: Vec<String> = starts().map(|start| start.language.clone()).collect();
+    let options: Vec<String> = starts().map(|start| start.options.to_string()).collect();
+    let times: Vec<_> = entries.iter().map(|entry| entry.cursor.started_at).collect();
+    sqlx::query!(
+        "INSERT INTO live_sessions (id, user_id, provider, model, language, options, started_at)
+         SELECT id, user_id, provider, model, language, options::jsonb, started_at
+         FROM unnest($1::uuid[], $2::integer[], $3::text[], $4::text[], $5::text[], $6::text[],
+                     $7::timestamp[])
+              AS new (id, user_id, provider, model, language, options, started_at)
+         ON CONFLICT (id) DO NOTHING",
+        &ids,
+        user_ids,
+        &providers,
+        &models,
+        &languages,
+        &options,
+        &times,
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+/// Locks the sessions' rows and says up to where each is billed.
+async fn lock_sessions(
+    connection: &mut PgConnection,
+    entries: &[Entry],
+) -> Result<HashMap<Uuid, u64>, sqlx::Error> {
+    let ids: Vec<Uuid> = entries.iter().map(|entry| entry.cursor.start.session_id.0).collect();
+    let rows = sqlx::query!(
+        "SELECT id, billed_until_ms FROM live_sessions WHERE id = ANY($1) ORDER BY id FOR UPDATE",
+        &ids,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.id, row.billed_until_ms.cast_unsigned())).collect())
+}
+
+async fn insert_rows(connection: &mut PgConnection, rows: &[Row<'_>]) -> Result<(), sqlx::Error> {
+    let new: Vec<NewRow<'_>> =
+        rows.iter().filter(|row| row.until_ms > row.from_ms).map(NewRow::of).collect();
+    let new = serde_json::to_string(&new).map_err(|error| sqlx::Error::Encode(error.into()))?;
+    sqlx::query!(
+        "INSERT INTO usage_logs
+             (user_id, service, endpoint, audio_duration_seconds, cost_usd, created_at, ip_address,
+              user_agent, session_id, range_start_ms, range_end_ms, idempotency_key, provider,
+              model, language, diarize, billed_channels, cost_micros, provider_cost_micros,
+              rate_card)
+         SELECT user_id, service, endpoint, (until_ms - from_ms) / 1000.0, cost_micros / 1e6,
+                created_at, ip_address, user_agent, session_id, from_ms, until_ms,
+                session_id || ':' || from_ms, service, model, language, diarize, billed_channels,
+                cost_micros, cost_micros, $2
+         FROM json_to_recordset($1::text::json) AS new
+             (user_id integer, service text, endpoint text, created_at timestamp, ip_address text,
+              user_agent text, session_id uuid, from_ms bigint, until_ms bigint, model text,
+              language text, diarize boolean, billed_channels smallint, cost_micros bigint)
+         ON CONFLICT (idempotency_key) DO NOTHING",
+        new,
+        RATE_CARD,
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+/// A row of `usage_logs` on its way; the provider is paid what the user is billed.
+#[derive(Serialize)]
+struct NewRow<'a> {
+    user_id: i32,
+    service: &'static str,
+    endpoint: &'static str,
+    created_at: NaiveDateTime,
+    ip_address: Option<String>,
+    user_agent: Option<&'a str>,
+    session_id: Uuid,
+    from_ms: u64,
+    until_ms: u64,
+    model: &'a str,
+    language: &'a str,
+    diarize: bool,
+    billed_channels: u16,
+    cost_micros: i64,
+}
+
+impl<'a> NewRow<'a> {
+    fn of(row: &Row<'a>) -> Self {
+        let start = &row.entry.cursor.start;
+        Self {
+            user_id: row.user_id,
+            service: start.service,
+            endpoint: start.endpoint,
+            created_at: row.entry.at,
+            ip_address: start.ip.map(|ip| ip.to_string()),
+            user_agent: start.user_agent.as_deref(),
+            session_id: start.session_id.0,
+            from_ms: row.from_ms,
+            until_ms: row.until_ms,
+            model: &start.model,
+            language: &start.language,
+            diarize: start.diarize,
+            billed_channels: start.billed_channels,
+            cost_micros: row.entry.cursor.price.between(row.from_ms, row.until_ms).0,
+        }
+    }
+}
+
+async fn move_cursors(connection: &mut PgConnection, rows: &[Row<'_>]) -> Result<(), sqlx::Error> {
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.entry.cursor.start.session_id.0).collect();
+    let until: Vec<i64> = rows.iter().map(|row| row.until_ms.cast_signed()).collect();
+    let finished: Vec<bool> = rows.iter().map(|row| row.entry.finished).collect();
+    let times: Vec<_> = rows.iter().map(|row| row.entry.at).collect();
+    sqlx::query!(
+        "UPDATE live_sessions s
+         SET billed_until_ms = greatest(s.billed_until_ms, new.until_ms),
+             ended_at = CASE WHEN new.finished THEN coalesce(s.ended_at, new.at) END
+         FROM unnest($1::uuid[], $2::bigint[], $3::boolean[], $4::timestamp[])
+              AS new (id, until_ms, finished, at)
+         WHERE s.id = new.id",
+        &ids,
+        &until,
+        &finished,
+        &times,
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}

@@ -1,0 +1,151 @@
+//! The real service in this process, on a free port, on the real configuration path.
+
+use std::collections::BTreeMap;
+
+use audio_transcription_api::{
+    config::{Config, Env},
+    server::Running,
+};
+use serde_json::json;
+use testkit::{
+    deepgram::{self, Simulator},
+    raw_ws::RawSocket,
+    socketio,
+};
+
+use super::services;
+
+/// What a test wants to have around its service.
+pub struct Setup {
+    variables: BTreeMap<String, String>,
+    deepgram: Option<deepgram::Config>,
+}
+
+impl Setup {
+    /// Variables that a replica cannot do without, and a Deepgram that counts words.
+    pub fn new() -> Self {
+        let setup = Self { variables: BTreeMap::new(), deepgram: Some(deepgram::Config::default()) };
+        let database = services::postgres().create_database().expect("a database");
+        setup
+            .with("ENVIRONMENT", "development")
+            .with("PORT", "0")
+            .with("METRICS_PORT", "0")
+            .with("USAGE_CHECKPOINT_SECONDS", "1")
+            .with("DATABASE_URL", database)
+            .with("REDIS_URL", services::redis_url())
+    }
+
+    /// Sets a variable.
+    pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.variables.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Another Deepgram.
+    pub fn deepgram(mut self, config: deepgram::Config) -> Self {
+        self.deepgram = Some(config);
+        self
+    }
+
+    /// The embedded engine instead of Deepgram.
+    pub fn local(mut self) -> Self {
+        self.deepgram = None;
+        let default = format!("{}/.dev/speech-model", env!("CARGO_MANIFEST_DIR"));
+        let model_dir = std::env::var("ASR_MODEL_DIR").unwrap_or(default);
+        self.with("LIVE_PROVIDER", "local").with("ASR_MODEL_DIR", model_dir)
+    }
+
+    /// The variables, with the simulator's address among them.
+    pub async fn environment(&mut self) -> (BTreeMap<String, String>, Option<Simulator>) {
+        let Some(config) = self.deepgram.take() else { return (self.variables.clone(), None) };
+        let simulator = Simulator::start(config).await.expect("the simulator starts");
+        self.variables.insert("DEEPGRAM_API_KEY".into(), "test-deepgram-key".into());
+        self.variables.insert("DEEPGRAM_BASE_URL".into(), simulator.base_url());
+        (self.variables.clone(), Some(simulator))
+    }
+
+    /// Starts the service and waits until it has seen its schema.
+    pub async fn start(mut self) -> TestApp {
+        // The first caller wins; a later error only says so.
+        drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+        let (variables, deepgram) = self.environment().await;
+        let config = Config::load(&Env::from(variables.clone())).expect("a good configuration");
+        let running = Running::start(config).await.expect("the service starts");
+        let mut schema = running.app.database.watch_schema();
+        schema.wait_for(|seen| *seen).await.expect("the schema is seen");
+        TestApp { running, deepgram, database_url: variables["DATABASE_URL"].clone() }
+    }
+}
+
+/// A running replica.
+pub struct TestApp {
+    pub running: Running,
+    pub deepgram: Option<Simulator>,
+    pub database_url: String,
+}
+
+impl TestApp {
+    /// A replica with the usual things around it.
+    pub async fn start() -> Self {
+        Setup::new().start().await
+    }
+
+    /// Where it serves.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.running.address.port())
+    }
+
+    /// A credential that it accepts.
+    pub fn token(&self) -> String {
+        self.running.app.auth.development_token().expect("a development token").to_owned()
+    }
+
+    /// Its Deepgram.
+    pub fn deepgram(&self) -> &Simulator {
+        self.deepgram.as_ref().expect("this test has a simulator")
+    }
+
+    /// A Socket.IO client in the namespace, past its greeting.
+    pub async fn socketio(&self) -> socketio::Client {
+        let options = socketio::Options {
+            namespace: "/audio-stream".into(),
+            auth: json!({ "token": self.token() }),
+            ..Default::default()
+        };
+        let mut client = socketio::Client::connect(&self.url(), options).await.expect("admitted");
+        client.receive_event("connected", super::SOON).await.expect("greeted");
+        client
+    }
+
+    /// A raw WebSocket client, past its greeting.
+    pub async fn websocket(&self) -> RawSocket {
+        let url = format!("ws://127.0.0.1:{}/audio-stream", self.running.address.port());
+        let bearer = format!("Bearer {}", self.token());
+        let headers = [("authorization", bearer.as_str())];
+        let mut socket = RawSocket::connect(&url, &headers).await.expect("admitted");
+        let greeting = socket.receive_json(super::SOON).await.expect("greeted");
+        assert_eq!(greeting["type"], "connected");
+        socket
+    }
+
+    /// One value out of its database.
+    pub async fn sql<T>(&self, query: &'static str) -> T
+    where
+        T: for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres> + Send + Unpin,
+    {
+        let pool = self.running.app.database.pool();
+        sqlx::query_scalar(query).fetch_one(pool).await.expect("the query runs")
+    }
+
+    /// What its metrics say of one series, added up over labels that are not named.
+    pub fn metric(&self, name: &str, labels: &[&str]) -> f64 {
+        let text = self.running.app.metrics.render().expect("metrics render");
+        let named = |line: &&str| {
+            let rest = line.strip_prefix(name);
+            rest.is_some_and(|rest| rest.starts_with(['{', ' ', '_']))
+                && labels.iter().all(|label| line.contains(label))
+        };
+        let values = text.lines().filter(|line| !line.starts_with('#')).filter(named);
+        values.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+}

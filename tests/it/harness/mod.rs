@@ -1,0 +1,16 @@
+//! Starts the real service with everything around it, and takes it down again.
+
+mod app;
+mod process;
+mod services;
+
+pub use app::{Setup, TestApp};
+pub use process::ServiceProcess;
+pub use services::{postgres, redis_url};
+
+use std::time::Duration;
+
+/// How long anything may take that should happen at once.
+pub const SOON: Duration = Duration::from_secs(10);
+/// How long a stream of recorded speech may take.
+pub const LONG: Duration = Duration::from_secs(60);
