@@ -56,6 +56,8 @@ pub(super) struct Stream {
     events: mpsc::Sender<StreamEvent>,
     intake: Intake,
     closing: bool,
+    // Why no more audio can be taken; told when what was heard has been.
+    broken: Option<ProviderError>,
     // Samples that nobody has listened to yet.
     fresh: Vec<f32>,
     listening: Option<Answer<Listened>>,
@@ -119,6 +121,7 @@ impl Stream {
             events,
             intake,
             closing: false,
+            broken: None,
             fresh: Vec::new(),
             listening: None,
             in_flight: 0,
@@ -149,6 +152,9 @@ impl Stream {
     /// One wake-up; says whether the stream is over but for telling so, `None` at once.
     async fn turn(&mut self, over: bool) -> Result<Option<bool>, ProviderError> {
         if !over && self.advance()? {
+            if let Some(error) = self.broken.take() {
+                return Err(error);
+            }
             self.voice.close(CloseReason::Finished, self.heard_ms());
             self.slot = None;
             self.busy_since = Instant::now();
@@ -229,8 +235,11 @@ impl Stream {
             }
             Wake::Final(recognition) => self.deliver(&recognition?),
             Wake::Partial(recognition) => self.show(&recognition?),
-            Wake::Arrived(arrived) => arrived?,
-            Wake::Delivered | Wake::Gone | Wake::Stop(_) => {}
+            Wake::Arrived(Err(error)) => {
+                self.broken = Some(error);
+                self.intake.give_up();
+            }
+            Wake::Arrived(Ok(())) | Wake::Delivered | Wake::Gone | Wake::Stop(_) => {}
         }
         Ok(())
     }

@@ -96,6 +96,19 @@ async fn what_is_no_audio_is_poison_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_follows_a_recording_is_let_go_but_not_for_long() {
+    let sound = encoded("jfk.wav", &["-c:a", "libopus", "-f", "ogg"]);
+    let audio = Bytes::from([&sound[..], &vec![0xAA; 200_000]].concat());
+    for (pace, finished) in [(None, true), (Some(Duration::from_millis(50)), false)] {
+        let stream = shared().open(&options(AudioFormat::Container(Container::Ogg))).unwrap();
+        let (heard, _) = listen(stream, audio.clone(), Feed { chunk_bytes: 3200, pace }).await;
+        assert_eq!(heard.finished(), finished, "{:?}", heard.closed());
+        let (wrong, of) = word_errors(&transcript("jfk.wav"), &heard.text());
+        assert!(wrong * 10 <= of, "what was heard is told: {}", heard.text());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_ffmpeg_containers_are_refused_by_name() {
     let config = LocalConfig { model_dir: model_dir(), workers: 1, max_streams: 1 };
     let (metrics, ffmpeg) = (Metrics::new().unwrap(), Ffmpeg::at("/nonexistent/ffmpeg"));

@@ -2,6 +2,13 @@
 //!
 //! Needs the model directory (`scripts/speech-model`) and ffmpeg.
 
+#![expect(
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "what tests call is a test too"
+)]
+
 mod audio;
 mod containers;
 mod figures;

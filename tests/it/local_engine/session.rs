@@ -77,15 +77,15 @@ pub(crate) struct Heard {
 
 impl Heard {
     pub(crate) fn segments(&self, is_final: bool) -> Vec<(Instant, &Segment)> {
-        let only = |(at, event): &'_ (Instant, StreamEvent)| match event {
-            StreamEvent::Transcript(segment) if segment.is_final == is_final => Some(*at),
-            _ => None,
-        };
-        let text = |event| match event {
-            &StreamEvent::Transcript(ref segment) => Some(&**segment),
-            _ => None,
-        };
-        self.events.iter().filter_map(|e| Some((only(e)?, text(&e.1)?))).collect()
+        let mut segments = Vec::new();
+        for (at, event) in &self.events {
+            if let StreamEvent::Transcript(segment) = event
+                && segment.is_final == is_final
+            {
+                segments.push((*at, &**segment));
+            }
+        }
+        segments
     }
 
     pub(crate) fn text(&self) -> String {
