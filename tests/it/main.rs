@@ -3,3 +3,5 @@
 
 mod harness;
 mod live_doors;
+#[cfg(feature = "local-speech")]
+mod local_engine;
