@@ -13,6 +13,7 @@ mod pace;
 mod payload;
 mod request;
 mod ring;
+mod said;
 mod session;
 pub mod socketio;
 mod splice;
