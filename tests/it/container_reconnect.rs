@@ -15,7 +15,7 @@ use testkit::{
 use crate::harness::{LONG, SOON, TestApp};
 
 /// Runs ffmpeg over bytes.
-fn ffmpeg(input: &[u8], arguments: &[&str]) -> Vec<u8> {
+pub fn ffmpeg(input: &[u8], arguments: &[&str]) -> Vec<u8> {
     let mut child = Command::new("ffmpeg")
         .args(["-hide_banner", "-loglevel", "error", "-i", "pipe:0"])
         .args(arguments)

@@ -3,7 +3,16 @@
 
 mod container_reconnect;
 mod harness;
+mod listener;
+mod live_admission;
+mod live_containers;
 mod live_doors;
+mod live_drain;
+mod live_frames;
+mod live_misuse;
+mod live_options;
+mod live_session;
+mod live_slow;
 #[cfg(feature = "local-speech")]
 mod local_engine;
 mod oracle;
