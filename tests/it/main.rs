@@ -6,3 +6,8 @@ mod harness;
 mod live_doors;
 #[cfg(feature = "local-speech")]
 mod local_engine;
+mod oracle;
+mod upstream_faults;
+mod upstream_idle;
+mod upstream_oddities;
+mod upstream_refusals;
