@@ -3,3 +3,4 @@
 
 mod harness;
 mod live_doors;
+mod official_clients;
