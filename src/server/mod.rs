@@ -31,9 +31,9 @@ impl Running {
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         let shutdown = Shutdown::default();
         let port = config.server.port;
-        let socket = bind(port).await?;
+        let socket = bind("PORT", port).await?;
         let metrics_socket = match config.server.metrics_port {
-            Some(port) => Some(bind(port).await?),
+            Some(port) => Some(bind("METRICS_PORT", port).await?),
             None => None,
         };
         let app = Arc::new(App::build(config, shutdown.clone()).await?);
@@ -91,9 +91,10 @@ fn announce(port: u16, token: &str) {
     println!("\n  Open http://127.0.0.1:{port}/app/#token={token}\n");
 }
 
-async fn bind(port: u16) -> anyhow::Result<TcpListener> {
+/// Listens on a port, which the variable of that name chose.
+async fn bind(name: &str, port: u16) -> anyhow::Result<TcpListener> {
     let address = SocketAddr::from(([0, 0, 0, 0], port));
-    TcpListener::bind(address).await.with_context(|| format!("port {port} cannot be listened on"))
+    TcpListener::bind(address).await.with_context(|| format!("{name} {port} cannot be listened on"))
 }
 
 /// Ends only with a fault that waiting does not mend, such as a migration that failed.

@@ -4,3 +4,4 @@
 mod harness;
 mod live_doors;
 mod official_clients;
+mod startup;
