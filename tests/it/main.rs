@@ -4,4 +4,5 @@
 mod harness;
 mod live_doors;
 mod official_clients;
+mod outages;
 mod startup;

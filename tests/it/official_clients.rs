@@ -104,18 +104,18 @@ async fn assert_heard(app: &TestApp, streams: usize) {
 /// Every transport and every form of audio through one of the Socket.IO libraries.
 async fn every_way(name: &str) {
     let app = speaking_app().await;
-    let (url, token) = (app.url(), app.token());
     let ways = WEBSOCKETS.iter().flat_map(|way| FORMS.map(|form| (*way, form)));
-    let runs = ways.map(async |(transport, form)| {
-        let options = ["--transport", transport, "--encoding", form];
-        let seen = stream(name, &url, &token, &options).await;
-        assert_contract(&seen);
-        assert_eq!(seen["transport"], "websocket", "{transport} {form}");
-        let acks = json!({ "expected": 110, "received": 110, "with_arguments": 0 });
-        assert_eq!(seen["acks"], acks, "{transport} {form}");
-    });
-    futures_util::future::join_all(runs).await;
+    futures_util::future::join_all(ways.map(|way| one_way(name, &app, way))).await;
     assert_heard(&app, WEBSOCKETS.len() * FORMS.len()).await;
+}
+
+async fn one_way(name: &str, app: &TestApp, (transport, form): (&str, &str)) {
+    let options = ["--transport", transport, "--encoding", form];
+    let seen = stream(name, &app.url(), &app.token(), &options).await;
+    assert_contract(&seen);
+    assert_eq!(seen["transport"], "websocket", "{transport} {form}");
+    let acks = json!({ "expected": 110, "received": 110, "with_arguments": 0 });
+    assert_eq!(seen["acks"], acks, "{transport} {form}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -39,11 +39,15 @@ async fn refused(variables: &BTreeMap<String, String>) -> Finished {
 }
 
 /// Runs `serve` once for each row; each must end with that exit code and that sentence alone.
-async fn assert_refused(rows: Vec<(BTreeMap<String, String>, i32, String)>) {
-    let runs = rows.into_iter().map(async |(variables, code, sentence)| {
-        let finished = refused(&variables).await;
-        let told = (finished.code, finished.stderr.as_str());
-        assert_eq!(told, (Some(code), format!("{sentence}\n").as_str()), "{finished:?}");
-    });
-    stream::iter(runs).buffer_unordered(AT_ONCE).collect::<()>().await;
+async fn assert_refused(rows: Vec<Row>) {
+    stream::iter(rows.into_iter().map(assert_row)).buffer_unordered(AT_ONCE).collect::<()>().await;
+}
+
+/// Variables, an exit code, and a sentence.
+type Row = (BTreeMap<String, String>, i32, String);
+
+async fn assert_row((variables, code, sentence): Row) {
+    let finished = refused(&variables).await;
+    let told = (finished.code, finished.stderr.as_str());
+    assert_eq!(told, (Some(code), format!("{sentence}\n").as_str()), "{finished:?}");
 }
