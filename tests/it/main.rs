@@ -3,6 +3,8 @@
 
 mod harness;
 mod live_doors;
+#[cfg(feature = "local-speech")]
+mod local_engine;
 mod official_clients;
 mod outages;
 mod startup;
