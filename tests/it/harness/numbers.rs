@@ -1,5 +1,7 @@
 //! Numbered audio through the raw door: what was sent can be told from what came back.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 use testkit::{
     numbered::{Mark, NumberedAudio},
@@ -16,6 +18,8 @@ const FRAMES: u32 = 5;
 pub struct Speaker {
     pub socket: RawSocket,
     pub messages: Vec<Value>,
+    /// When each message was read.
+    times: Vec<Instant>,
     audio: NumberedAudio,
     chunks: u32,
 }
@@ -24,7 +28,7 @@ impl Speaker {
     /// A speaker on a socket past its greeting; `session` tells its audio from others'.
     pub fn new(socket: RawSocket, session: u16) -> Self {
         let audio = NumberedAudio::linear16(1, session);
-        Self { socket, messages: Vec::new(), audio, chunks: 0 }
+        Self { socket, messages: Vec::new(), times: Vec::new(), audio, chunks: 0 }
     }
 
     /// Sends that many chunks at once.
@@ -51,7 +55,7 @@ impl Speaker {
         loop {
             let message = self.socket.receive_json(SOON).await.expect("a message");
             assert_ne!(message["type"], "error", "{message}");
-            self.messages.push(message.clone());
+            self.keep(message.clone());
             if fits(&message) {
                 return message;
             }
@@ -78,8 +82,32 @@ impl Speaker {
     /// Reads to the end of the connection; how it ended.
     pub async fn hear_out(&mut self) -> Received {
         let (messages, end) = self.socket.drain(SOON).await.expect("an end");
-        self.messages.extend(messages);
+        messages.into_iter().for_each(|message| self.keep(message));
         end
+    }
+
+    /// Keeps what has come already.
+    pub async fn catch_up(&mut self) {
+        while let Ok(message) = self.socket.receive_json(Duration::ZERO).await {
+            self.keep(message);
+        }
+    }
+
+    fn keep(&mut self, message: Value) {
+        self.messages.push(message);
+        self.times.push(Instant::now());
+    }
+
+    /// Where the last final ended that was read at or before `at`, in milliseconds.
+    pub fn covered_ms(&self, at: Instant) -> i64 {
+        let read = self.messages.iter().zip(&self.times).filter(|(_, time)| **time <= at);
+        let finals = read.filter(|(message, _)| message["is_final"] == true);
+        finals.filter_map(|(message, _)| message["end_ms"].as_i64()).max().unwrap_or(0)
+    }
+
+    /// How much audio was last acknowledged as durable, in milliseconds.
+    pub fn acked_ms(&self) -> i64 {
+        self.messages.iter().filter_map(|message| message["acked_ms"].as_i64()).max().unwrap_or(0)
     }
 
     /// The finals so far, in order.
