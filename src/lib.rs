@@ -3,7 +3,7 @@
 //! Slices stand on floors: a file imports only from lower floors or from its own slice.
 //!
 //! ```text
-//! main ► cli · server · app · live · usage · providers · media · auth · outbound web
+//! main ► cli · server · app · live · usage · providers · media · auth · web
 //!      · postgres redis · telemetry · probe backoff · lifecycle config model
 //! ```
 //!

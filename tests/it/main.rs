@@ -2,3 +2,4 @@
 
 mod harness;
 mod live_doors;
+mod tidy;
