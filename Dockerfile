@@ -19,8 +19,8 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
 FROM debian:bookworm-slim AS simulator
 COPY --from=build-simulator /usr/local/bin/deepgram-simulator /usr/local/bin/
 USER 65532:65532
-EXPOSE 8081
-CMD ["deepgram-simulator", "--listen", "0.0.0.0:8081"]
+EXPOSE 8089
+CMD ["deepgram-simulator", "--host", "0.0.0.0"]
 
 FROM debian:bookworm-slim AS service
 # hadolint ignore=DL3008

@@ -72,24 +72,24 @@ CREATE TABLE IF NOT EXISTS artifacts (
     storage_ref text NOT NULL
 );
 
--- Columns that an older or half-made table may lack.
+-- Columns that an older or half-made table may lack; the rows that are there get the default too.
 ALTER TABLE users
     ADD COLUMN IF NOT EXISTS email varchar(120),
     ADD COLUMN IF NOT EXISTS password_hash varchar(128),
     ADD COLUMN IF NOT EXISTS first_name varchar(50),
     ADD COLUMN IF NOT EXISTS last_name varchar(50),
     ADD COLUMN IF NOT EXISTS company varchar(100),
-    ADD COLUMN IF NOT EXISTS plan varchar(20),
-    ADD COLUMN IF NOT EXISTS is_active boolean,
-    ADD COLUMN IF NOT EXISTS email_verified boolean,
+    ADD COLUMN IF NOT EXISTS plan varchar(20) DEFAULT 'free',
+    ADD COLUMN IF NOT EXISTS is_active boolean DEFAULT true,
+    ADD COLUMN IF NOT EXISTS email_verified boolean DEFAULT false,
     ADD COLUMN IF NOT EXISTS created_at timestamp,
     ADD COLUMN IF NOT EXISTS last_login timestamp,
-    ADD COLUMN IF NOT EXISTS api_calls_month integer,
-    ADD COLUMN IF NOT EXISTS audio_minutes_month double precision;
+    ADD COLUMN IF NOT EXISTS api_calls_month integer DEFAULT 0,
+    ADD COLUMN IF NOT EXISTS audio_minutes_month double precision DEFAULT 0;
 ALTER TABLE api_keys
-    ADD COLUMN IF NOT EXISTS is_active boolean,
+    ADD COLUMN IF NOT EXISTS is_active boolean DEFAULT true,
     ADD COLUMN IF NOT EXISTS last_used timestamp,
-    ADD COLUMN IF NOT EXISTS usage_count integer,
+    ADD COLUMN IF NOT EXISTS usage_count integer DEFAULT 0,
     ADD COLUMN IF NOT EXISTS created_at timestamp,
     ADD COLUMN IF NOT EXISTS expires_at timestamp;
 ALTER TABLE usage_logs

@@ -48,15 +48,17 @@ function refresh() {
   const phase = studio.recording?.phase ?? 'idle';
   const words = !transcript.empty || transcript.interim.length > 0;
   const wantsToken = !part('token-form').hidden;
+  part('panel').hidden = wantsToken;
   part('welcome').hidden = wantsToken || words || phase !== 'idle';
   part('listening').hidden = words || !['live', 'opening'].includes(phase);
   for (const id of ['copy', 'download', 'clear']) part(id).disabled = transcript.empty;
   part('record').dataset.phase = phase;
   part('record-text').textContent = RECORD_TEXTS[phase];
-  part('record').disabled = phase === 'idle' && (!token || wantsToken);
-  part('sample').disabled = phase !== 'idle' || !token || wantsToken;
-  const live = phase === 'live' && connection.state === 'connected';
+  part('record').disabled = phase === 'idle' && !token;
+  part('sample').disabled = phase !== 'idle' || !token;
+  const live = studio.recording?.streaming ?? false;
   document.documentElement.dataset.live = String(live);
+  document.title = live ? '● Live transcription' : 'Live transcription';
   if (connection.state === 'connected') status.show(live ? 'live' : 'connected');
 }
 

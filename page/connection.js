@@ -1,25 +1,32 @@
 /** The Socket.IO connection: one token, one namespace, reconnecting on its own terms. */
 
-import { fullJitterMs } from './backoff.js';
+import { CAP_MS, URGENT_CAP_MS, fullJitterMs } from './backoff.js';
 import { Liveness } from './liveness.js';
 import { io } from './vendor/socket.io.esm.min.js';
 
 /** All that a refused client is told. */
 const REJECTED = 'Connection rejected by server';
 const EVENTS = ['session_started', 'transcription', 'audio_ack', 'streaming_stopped', 'error'];
+/** Said before a close. Not `disconnecting`: that name is reserved, and the official client takes it for a parse error. */
+const FAREWELL = 'closing';
 const CONNECT_DEADLINE_MS = 10_000;
 const STABLE_MS = 5_000;
 const CONGESTED_PACKETS = 24;
 const ACK_EVERY = 5;
+/** A replica that drains or starts may refuse a token that was good a moment ago. */
+const REFUSALS_BORNE = 3;
 
 /** Dispatches `state` and every event of the service as a CustomEvent of the same name. */
 export class Connection extends EventTarget {
   /** @type {import('./protocol.js').ConnectionState} */
   state = 'closed';
+  /** Someone is speaking: waits are shorter. */
+  urgent = false;
+  #refusalsLeft = 0;
   #liveness = new Liveness();
-  /** @type {ReturnType<typeof io> | null} */
+  /** @type {import('./vendor/socket.io.esm.min.js').Socket | null} */
   #socket = null;
-  /** @type {import('./protocol.js').Disconnecting | null} */
+  /** @type {import('./protocol.js').Closing | null} */
   #farewell = null;
   #attempt = 0;
   #connectedAtMs = 0;
@@ -30,20 +37,16 @@ export class Connection extends EventTarget {
   open(token, lang) {
     this.close();
     const socket = io('/audio-stream', {
-      transports: ['websocket'],
-      auth: { token },
-      query: { lang },
-      reconnection: false,
-      forceNew: true,
-      autoConnect: false,
-      timeout: CONNECT_DEADLINE_MS,
+      transports: ['websocket'], auth: { token }, query: { lang }, timeout: CONNECT_DEADLINE_MS,
+      reconnection: false, forceNew: true, autoConnect: false,
     });
     this.#socket = socket;
     this.#attempt = 0;
+    this.#refusalsLeft = 0;
     socket.on('connect', () => this.#connected(socket));
     socket.on('connect_error', (/** @type {Error} */ error) => this.#refused(error));
     socket.on('disconnect', (/** @type {string} */ reason) => this.#lost(reason));
-    socket.on('disconnecting', (/** @type {any} */ farewell) => (this.#farewell = farewell ?? null));
+    socket.on(FAREWELL, (/** @type {any} */ farewell) => (this.#farewell = farewell ?? null));
     for (const name of EVENTS) socket.on(name, (/** @type {unknown} */ detail) => this.#tell(name, detail));
     this.retry();
   }
@@ -67,10 +70,7 @@ export class Connection extends EventTarget {
     this.state = 'closed';
   }
 
-  /**
-   * @param {string} name
-   * @param {unknown} [payload]
-   */
+  /** @param {string} name @param {unknown} [payload] */
   emit(name, payload) {
     if (payload === undefined) this.#socket?.emit(name);
     else this.#socket?.emit(name, payload);
@@ -89,9 +89,10 @@ export class Connection extends EventTarget {
     return (this.#socket?.io.engine?.writeBuffer.length ?? 0) > CONGESTED_PACKETS;
   }
 
-  /** @param {ReturnType<typeof io>} socket */
+  /** @param {import('./vendor/socket.io.esm.min.js').Socket} socket */
   #connected(socket) {
     clearTimeout(this.#timer);
+    this.#refusalsLeft = REFUSALS_BORNE;
     this.#connectedAtMs = performance.now();
     this.#liveness.open(this.#connectedAtMs);
     socket.io.engine.on('packet', () => this.#liveness.heard(performance.now()));
@@ -107,6 +108,8 @@ export class Connection extends EventTarget {
     if (error.message !== REJECTED) return this.#wait();
     clearTimeout(this.#timer);
     this.#socket?.disconnect();
+    this.#refusalsLeft -= 1;
+    if (this.#refusalsLeft >= 0) return this.#wait();
     this.#enter({ state: 'rejected' });
   }
 
@@ -122,7 +125,7 @@ export class Connection extends EventTarget {
 
   #wait() {
     clearTimeout(this.#timer);
-    const retryInMs = (this.#farewell?.reconnect_after_ms ?? 0) + fullJitterMs(this.#attempt);
+    const retryInMs = (this.#farewell?.reconnect_after_ms ?? 0) + fullJitterMs(this.#attempt, this.urgent ? URGENT_CAP_MS : CAP_MS);
     this.#attempt += 1;
     this.#timer = window.setTimeout(() => this.retry(), retryInMs);
     this.#enter({ state: 'waiting', retryInMs, reason: this.#farewell?.reason });

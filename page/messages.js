@@ -77,6 +77,20 @@ export function languageMessage(lang, allowed) {
   return { tone: 'error', title: `The speech engine here does not know ${languageName(lang)}.`, text: offer };
 }
 
+/** @type {Record<string, string>} what an option of the form does */
+const ABILITIES = {
+  diarize: 'tell speakers apart',
+  punctuate: 'change how text is punctuated',
+  smart_format: 'change how text is formatted',
+  keyterm: 'take key terms',
+};
+
+/** @param {string} option @returns {Message | null} */
+export function optionMessage(option) {
+  const ability = ABILITIES[option];
+  return ability ? { tone: 'warning', title: `The speech engine here cannot ${ability}.`, text: 'That is switched back: press Start again.' } : null;
+}
+
 /** @type {Message} */
 export const TOKEN_REFUSED = {
   tone: 'error',

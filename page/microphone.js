@@ -49,7 +49,9 @@ function openGraph(stream) {
   }
 }
 
-/** @implements {import('./protocol.js').Source} */
+/** @typedef {import('./protocol.js').Source} Source */
+
+/** @implements {Source} */
 export class Microphone {
   kind = /** @type {const} */ ('microphone');
   /** @type {MediaStream | null} */

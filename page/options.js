@@ -33,6 +33,19 @@ export class Options {
     this.language.value = remembered();
     this.language.addEventListener('change', () => remember(this.lang));
     form.addEventListener('submit', (event) => event.preventDefault());
+    this.#closeLightly(/** @type {HTMLDetailsElement} */ (form.querySelector('details')));
+  }
+
+  /** The sheet goes away with Escape or a press elsewhere. @param {HTMLDetailsElement} more */
+  #closeLightly(more) {
+    document.addEventListener('pointerdown', ({ target }) => {
+      if (target instanceof Node && !more.contains(target)) more.open = false;
+    });
+    more.addEventListener('keydown', (event) => {
+      if (event.key !== 'Escape') return;
+      more.open = false;
+      more.querySelector('summary')?.focus();
+    });
   }
 
   get lang() {
@@ -53,10 +66,25 @@ export class Options {
     remember(code);
   }
 
+  /**
+   * Puts back an option that the speech engine does not know, and offers it no more.
+   * @param {string} name
+   * @param {unknown} value what it must be
+   */
+  withdraw(name, value) {
+    const field = this.form.elements.namedItem(name);
+    if (!(field instanceof HTMLInputElement)) return;
+    if (field.type === 'checkbox') field.checked = value === true;
+    else field.value = '';
+    field.dataset.withdrawn = 'true';
+    field.disabled = true;
+  }
+
   /** @param {boolean} locked while a recording runs they cannot be changed */
   lock(locked) {
     for (const field of this.form.querySelectorAll('select, input, textarea')) {
-      /** @type {HTMLInputElement} */ (field).disabled = locked;
+      const input = /** @type {HTMLInputElement} */ (field);
+      input.disabled = locked || input.dataset.withdrawn === 'true';
     }
   }
 

@@ -133,8 +133,8 @@ export class Paper {
   }
 
   #settle() {
-    const { scroll, latest } = this.parts;
-    if (this.#following) scroll.scrollTop = scroll.scrollHeight;
+    const { scroll, body, latest } = this.parts;
+    if (this.#following && body.hasChildNodes()) scroll.scrollTop = scroll.scrollHeight;
     latest.hidden = this.#following;
   }
 }

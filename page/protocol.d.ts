@@ -7,6 +7,8 @@ export interface Chunk {
 
 export interface Source {
   kind: 'microphone' | 'sample';
+  /** Spoken language, where it is known beforehand. */
+  lang?: string;
   start(onChunk: (chunk: Chunk) => void, onEnd: () => void): Promise<void>;
   stop(): Promise<void>;
 }
@@ -57,10 +59,10 @@ export interface ServiceError {
   code?: string;
   retryable?: boolean;
   option?: string;
-  allowed?: string[];
+  allowed?: unknown[];
 }
 
-export interface Disconnecting {
+export interface Closing {
   code: number;
   reason: string;
   reconnect: boolean;

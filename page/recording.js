@@ -1,25 +1,19 @@
 /** One press of Start until the last words have come: a source, its tape, and the sessions it takes, more than one after a lost connection. */
 
-import { fullJitterMs } from './backoff.js';
-import { SAMPLE_RATE_HZ } from './level.js';
+import { Session } from './session.js';
 import { Tape } from './tape.js';
 
 const PUMP_MS = 100;
 const PIECES_PER_PUMP = 2;
-const START_DEADLINE_MS = 10_000;
 const STOP_DEADLINE_MS = 10_000;
-const START_ATTEMPTS = 6;
 
 /** Dispatches `phase`, `chunk`, `sent`, `session`, `words`, `problem` and `gap`. */
 export class Recording extends EventTarget {
   /** @type {'opening' | 'live' | 'stopping' | 'done'} */
   phase = 'opening';
-  tape = new Tape();
-  /** @type {{id: string, baseMs: number, seq: number} | null} */
-  #session = null;
-  #listening = new AbortController();
-  #attempts = 0;
-  #startTimer = 0;
+  #tape = new Tape();
+  /** Recording time at which the present session began. */
+  #baseMs = 0;
   #stopTimer = 0;
   #pumpTimer = 0;
   #stopSent = false;
@@ -33,7 +27,7 @@ export class Recording extends EventTarget {
     super();
     this.connection = connection;
     this.source = source;
-    this.options = options;
+    this.session = new Session(connection, options);
   }
 
   /** Opens the source, then a session; rejects when the source cannot be had. */
@@ -46,117 +40,77 @@ export class Recording extends EventTarget {
     }
     if (this.phase !== 'opening') return this.source.stop();
     this.#enter('live');
-    this.#listen();
     this.#pumpTimer = window.setInterval(() => this.#pump(), PUMP_MS);
-    this.#begin();
+    this.#bind();
+    this.session.open();
   }
 
   /** Ends the source and waits for the last words; a second call does not wait. */
   async stop() {
-    if (this.phase === 'stopping' || this.phase === 'opening') return this.#finish();
-    if (this.phase === 'done') return;
+    if (this.phase !== 'live') return this.#finish();
     this.#enter('stopping');
     this.#stopTimer = window.setTimeout(() => this.#giveUp(), STOP_DEADLINE_MS);
     await this.source.stop();
     this.#pump();
   }
 
-  #listen() {
-    const { signal } = this.#listening;
+  /** Whether a session takes the audio just now. */
+  get streaming() {
+    return this.phase === 'live' && this.session.running;
+  }
+
+  #bind() {
     /** @type {[string, (detail: any) => void][]} */
     const handlers = [
-      ['state', ({ state }) => this.#connectionChanged(state)],
-      ['session_started', (started) => this.#sessionStarted(started)],
-      ['transcription', (words) => this.#wordsCame(words)],
-      ['audio_ack', ({ acked_ms: ackedMs }) => this.#settle(ackedMs)],
-      ['streaming_stopped', () => this.#finish()],
-      ['error', (error) => this.#failed(error)],
+      ['started', (started) => this.#started(started)],
+      ['words', (words) => this.#words(words)],
+      ['settled', ({ untilMs }) => this.#tape.settle(this.#baseMs + untilMs)],
+      ['problem', (problem) => this.#tell('problem', problem)],
+      ['failed', () => void this.stop()],
+      ['refused', () => this.#finish()],
+      ['ended', () => this.#finish()],
     ];
     for (const [name, handle] of handlers) {
-      const listener = (/** @type {any} */ event) => handle(event.detail ?? {});
-      this.connection.addEventListener(name, listener, { signal });
+      this.session.addEventListener(name, (event) => handle(/** @type {CustomEvent} */ (event).detail));
     }
   }
 
-  #begin() {
-    if (this.connection.state !== 'connected' || this.#session) return;
-    clearTimeout(this.#startTimer);
-    this.#startTimer = window.setTimeout(() => {
-      this.#failed({ message: 'the service did not start a session in time', code: 'timeout', retryable: true });
-    }, START_DEADLINE_MS);
-    this.connection.emit('start_streaming', this.options);
-  }
-
-  /** @param {import('./protocol.js').SessionStarted} started */
-  #sessionStarted(started) {
-    clearTimeout(this.#startTimer);
-    this.#attempts = 0;
-    const baseMs = this.tape.rewind();
-    this.#session = { id: started.session_id, baseMs, seq: 0 };
+  /** A session begins with the audio that no final covers. @param {import('./protocol.js').SessionStarted} started */
+  #started(started) {
+    this.#baseMs = this.#tape.rewind();
     this.#stopSent = false;
     this.#tell('session', started);
-    if (this.tape.lostMs > 0) this.#tell('gap', { lostMs: this.tape.lostMs, atMs: baseMs });
-    this.tape.lostMs = 0;
+    if (this.#tape.lostMs > 0) this.#tell('gap', { lostMs: this.#tape.lostMs });
+    this.#tape.lostMs = 0;
     this.#pump();
   }
 
   /** @param {import('./protocol.js').Transcription} words */
-  #wordsCame(words) {
-    if (!this.#session) return;
-    const { baseMs } = this.#session;
-    this.#tell('words', { words, baseMs });
-    if (words.is_final) this.#settle(words.end_ms);
-  }
-
-  /** @param {number | undefined} sessionMs */
-  #settle(sessionMs) {
-    if (this.#session && sessionMs !== undefined) this.tape.settle(this.#session.baseMs + sessionMs);
-  }
-
-  /** @param {import('./protocol.js').ConnectionState} state */
-  #connectionChanged(state) {
-    this.#session = null;
-    clearTimeout(this.#startTimer);
-    if (state === 'connected') this.#begin();
-    if (state === 'rejected' || state === 'closed') void this.source.stop().then(() => this.#finish());
-  }
-
-  /** @param {import('./protocol.js').ServiceError} error */
-  #failed(error) {
-    const starting = !this.#session;
-    clearTimeout(this.#startTimer);
-    const again = starting && error.retryable === true && this.#attempts < START_ATTEMPTS;
-    const retryInMs = again ? fullJitterMs(this.#attempts + 2) : undefined;
-    this.#tell('problem', { error, retryInMs });
-    if (again) {
-      this.#attempts += 1;
-      this.#startTimer = window.setTimeout(() => this.#begin(), retryInMs);
-    } else if (starting) void this.source.stop().then(() => this.#finish());
-    else if (error.retryable === false) void this.stop();
+  #words(words) {
+    this.#tell('words', { words, baseMs: this.#baseMs });
+    if (words.is_final && words.end_ms !== undefined) this.#tape.settle(this.#baseMs + words.end_ms);
   }
 
   /** @param {import('./protocol.js').Chunk} chunk */
   #hear(chunk) {
     if (this.phase === 'done') return;
-    this.tape.push(chunk.pcm);
+    this.#tape.push(chunk.pcm);
     this.#tell('chunk', chunk);
     this.#pump();
   }
 
   /** Sends what is on the tape: at once while live, at a few times real time after a reconnect. */
   #pump() {
-    const session = this.#session;
-    if (!session || this.connection.congested) return;
+    if (!this.session.running || this.connection.congested) return;
     for (let count = 0; count < PIECES_PER_PUMP; count += 1) {
-      const piece = this.tape.take();
+      const piece = this.#tape.take();
       if (!piece) break;
-      session.seq += 1;
-      this.connection.sendAudio(session.seq, piece.pcm);
-      this.#tell('sent', { endMs: piece.endMs - session.baseMs });
+      this.session.send(piece.pcm);
+      this.#tell('sent', { endMs: piece.endMs - this.#baseMs });
     }
-    if (this.phase === 'stopping' && this.tape.drained && !this.#stopSent) {
+    if (this.phase === 'stopping' && this.#tape.drained && !this.#stopSent) {
       this.#stopSent = true;
-      this.connection.emit('stop_streaming');
+      this.session.stop();
     }
   }
 
@@ -167,8 +121,9 @@ export class Recording extends EventTarget {
 
   #finish() {
     if (this.phase === 'done') return;
-    for (const timer of [this.#startTimer, this.#stopTimer, this.#pumpTimer]) clearTimeout(timer);
-    this.#listening.abort();
+    clearTimeout(this.#stopTimer);
+    clearInterval(this.#pumpTimer);
+    this.session.close();
     void this.source.stop();
     this.#enter('done');
   }

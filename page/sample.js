@@ -20,9 +20,12 @@ export function wavSamples(file) {
   throw new Error('no audio in the sample');
 }
 
-/** @implements {import('./protocol.js').Source} */
+/** @typedef {import('./protocol.js').Source} Source */
+
+/** @implements {Source} */
 export class Sample {
   kind = /** @type {const} */ ('sample');
+  lang = 'en';
   /** @type {AudioContext | null} */
   #context = null;
   #timer = 0;

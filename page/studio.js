@@ -1,15 +1,14 @@
 /** One recording at a time: starts it, stops it, and carries what it says to the page. */
 
 import { durationText } from './clock.js';
-import { languageName } from './languages.js';
 import { Latency } from './latency.js';
-import { MICROPHONE, languageMessage, serviceMessage } from './messages.js';
+import { MICROPHONE } from './messages.js';
 import { MicrophoneError } from './microphone.js';
+import { showProblem } from './problem.js';
 import { Recording } from './recording.js';
 
 const SILENT_AFTER_MS = 6_000;
 const SILENT_LEVEL = 0.02;
-const OFFERED_LANGUAGES = 3;
 
 /**
  * @typedef {object} Parts
@@ -40,11 +39,12 @@ export class Studio extends EventTarget {
     if (this.recording) return;
     const { connection, notices, options, transcript, paper } = this.parts;
     notices.hide('source', 'service', 'silent');
-    const recording = new Recording(connection, source, options.read());
+    const chosen = { ...options.read(), ...(source.lang && { lang: source.lang }) };
+    const recording = new Recording(connection, source, chosen);
     this.recording = recording;
     this.#bind(recording);
     this.#phase('opening');
-    transcript.beginRecording(options.lang, Date.now());
+    transcript.beginRecording(chosen.lang, Date.now());
     paper.follow();
     try {
       await recording.start();
@@ -53,9 +53,7 @@ export class Studio extends EventTarget {
     }
   }
 
-  async stop() {
-    await this.recording?.stop();
-  }
+  stop = async () => this.recording?.stop();
 
   /** @param {Recording} recording */
   #bind(recording) {
@@ -76,9 +74,10 @@ export class Studio extends EventTarget {
 
   /** @param {Recording['phase']} phase */
   #phase(phase) {
-    const { waveform, facts, options, transcript, paper, notices } = this.parts;
+    const { connection, waveform, facts, options, transcript, paper, notices } = this.parts;
     const kind = this.recording?.source.kind ?? 'microphone';
     options.lock(phase !== 'done');
+    connection.urgent = phase !== 'done';
     if (phase === 'live') {
       this.#silentSinceMs = performance.now();
       waveform.start();
@@ -130,16 +129,9 @@ export class Studio extends EventTarget {
 
   /** @param {import('./protocol.js').ServiceError} error @param {number} [retryInMs] */
   #problem(error, retryInMs) {
-    const { notices, options } = this.parts;
-    if (error.code === 'unsupported_language') {
-      const allowed = error.allowed ?? [];
-      const actions = allowed.slice(0, OFFERED_LANGUAGES).map((code) => ({
-        label: `Use ${languageName(code)}`,
-        act: () => options.choose(code),
-      }));
-      options.limitLanguages(allowed);
-      notices.show('service', languageMessage(options.lang, allowed), { actions });
-    } else notices.show('service', serviceMessage(error, retryInMs));
+    const asked = this.recording?.session.options.lang ?? this.parts.options.lang;
+    showProblem(this.parts, error, asked, retryInMs);
+    this.dispatchEvent(new CustomEvent('session'));
   }
 
   /** @param {number} lostMs */

@@ -1,10 +1,12 @@
 """What the schemas cannot say about the deploy files: that their names and numbers agree.
 
+    deploy_check.py compose FILE      checks docker-compose.yml
     deploy_check.py render FILE       checks render.yaml
     deploy_check.py k8s FOLDER        checks a kustomization and prints its objects as YAML
 """
 
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +17,19 @@ REQUIRED = {
     "DATABASE_URL", "REDIS_URL", "AUTH0_DOMAIN", "AUTH0_AUDIENCE", "DEEPGRAM_API_KEY",
     "OPENAI_API_KEY", "DEEPSEEK_API_KEY", "JWT_SECRET_KEY", "SECRET_KEY",
 }
+
+
+def unknown(names):
+    """Those names that the service's table of variables does not have."""
+    table = pathlib.Path("src/config/variables.rs").read_text()
+    return sorted(set(names) - set(re.findall(r"^ +([A-Z][A-Z0-9_]+) = \"", table, re.MULTILINE)))
+
+
+def check_compose(path):
+    for name, service in yaml.safe_load(pathlib.Path(path).read_text())["services"].items():
+        if service.get("build", {}).get("target") == "service":
+            strangers = unknown(service["environment"])
+            yield not strangers, f"{name} sets variables the service does not know: {strangers}"
 
 
 def check_render(path):
@@ -28,6 +43,7 @@ def check_render(path):
         variables = {variable["key"]: variable for variable in service["envVars"]}
         yield len(variables) == len(service["envVars"]), "no variable is given twice"
         yield REQUIRED <= variables.keys(), f"missing: {sorted(REQUIRED - variables.keys())}"
+        yield not unknown(variables), f"the service does not know {unknown(variables)}"
         drain = int(variables["DRAIN_SECONDS"]["value"])
         yield drain + 5 <= service["maxShutdownDelaySeconds"], "the drain fits the shutdown delay"
         migrates = "migrate" in service.get("preDeployCommand", "")
@@ -65,6 +81,7 @@ def check_k8s(folder):
     yield grace >= needed + 5, f"grace {grace} s covers preStop and drain, {needed} s"
     given = config["data"].keys() | secret["stringData"].keys()
     yield REQUIRED <= given, f"missing: {sorted(REQUIRED - given)}"
+    yield not unknown(given), f"the service does not know {unknown(given)}"
     for probe, path in {"livenessProbe": "/health", "readinessProbe": "/ready"}.items():
         asked = service.get(probe, {}).get("httpGet", {}).get("path")
         yield asked == path, f"{probe} asks {path}"
@@ -78,7 +95,7 @@ def check_k8s(folder):
 
 
 def main():
-    checks = {"render": check_render, "k8s": check_k8s}
+    checks = {"compose": check_compose, "render": check_render, "k8s": check_k8s}
     if len(sys.argv) != 3 or sys.argv[1] not in checks:
         sys.exit(__doc__)
     faults = [fault for holds, fault in checks[sys.argv[1]](sys.argv[2]) if not holds]

@@ -75,7 +75,8 @@ impl ApiKeys {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Lower-case hexadecimal, as `api_keys.key_hash` holds it.
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
         // Writing to a string cannot fail.
         let _infallible = write!(text, "{byte:02x}");

@@ -87,7 +87,7 @@ pub fn run() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(1));
         }
     };
-    match execute(cli.command.unwrap_or_default()) {
+    match execute(cli.command.unwrap_or_default(), Env::from_process) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             complain(failure.sentence());
@@ -105,25 +105,22 @@ fn print(text: &str) -> anyhow::Result<()> {
     Ok(io::stdout().write_all(text.as_bytes())?)
 }
 
-fn execute(command: Command) -> Result<(), Failure> {
+fn execute(command: Command, env: fn() -> Result<Env, String>) -> Result<(), Failure> {
     match command {
         Command::Config { markdown: true, .. } => Ok(print(&config::markdown())?),
         Command::Config { env_example: true, .. } => Ok(print(&config::env_example())?),
         Command::Config { .. } => Ok(print(&config::text())?),
-        Command::Serve => {
-            let config = load()?;
-            Ok(runtime()?.block_on(crate::server::serve(config))?)
-        }
-        Command::Migrate => Ok(runtime()?.block_on(migrate(&load()?))?),
+        Command::Serve => Ok(runtime()?.block_on(crate::server::serve(load(env)?))?),
+        Command::Migrate => Ok(runtime()?.block_on(migrate(&load(env)?))?),
         Command::Healthcheck => {
-            let config = load()?;
-            Ok(runtime()?.block_on(healthcheck::ask(config.server.port))?)
+            let port = load(env)?.server.port;
+            Ok(runtime()?.block_on(healthcheck::ask(port))?)
         }
     }
 }
 
-fn load() -> Result<Config, Failure> {
-    let env = Env::from_process().map_err(|fault| Failure::Configuration(Faults::one(fault)))?;
+fn load(env: fn() -> Result<Env, String>) -> Result<Config, Failure> {
+    let env = env().map_err(|fault| Failure::Configuration(Faults::one(fault)))?;
     Config::load(&env).map_err(Failure::Configuration)
 }
 

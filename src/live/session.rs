@@ -22,8 +22,10 @@ use crate::{
     usage::{Meter, SessionStart},
 };
 
-/// How often cursors are looked at; a client that follows the protocol hears at least this often.
+/// How often cursors are looked at.
 const TICK: Duration = Duration::from_secs(1);
+/// A client that follows the protocol hears something at least this often.
+const HEARD: Duration = Duration::from_secs(2);
 /// Audio that waits this long for a final is asked for.
 const FINALIZE_AFTER_MS: u64 = 20_000;
 /// How long the last words may take once no more audio comes.
@@ -55,6 +57,8 @@ pub struct Session {
     received_ms: u64,
     finalize_asked_ms: u64,
     metered_at: Instant,
+    acked_ms: u64,
+    acked_at: Instant,
 }
 
 impl Session {
@@ -81,6 +85,8 @@ impl Session {
             received_ms: 0,
             finalize_asked_ms: 0,
             metered_at: Instant::now(),
+            acked_ms: 0,
+            acked_at: Instant::now(),
         }
     }
 
@@ -268,20 +274,28 @@ impl Session {
                 meter.checkpoint(covered_ms);
                 self.metered_at = Instant::now();
             }
-            let acked_ms = *meter.durable_ms().borrow();
-            let ack = AudioAck {
-                session_id: self.id.to_string(),
-                acked_seq: self.timeline.acknowledge(acked_ms),
-                acked_ms,
-                timestamp: self.service.clock.timestamp(),
-            };
-            self.outbox.push(Event::AudioAck(ack));
+            let durable_ms = *meter.durable_ms().borrow();
+            self.acknowledge(durable_ms);
         }
         let waiting_since = covered_ms.max(self.finalize_asked_ms);
         if self.received_ms.saturating_sub(waiting_since) >= FINALIZE_AFTER_MS {
             self.finalize_asked_ms = self.received_ms;
             upstream.finalize();
         }
+    }
+
+    /// Tells how far audio is durable when that moved, and otherwise often enough to be alive.
+    fn acknowledge(&mut self, acked_ms: u64) {
+        if acked_ms == self.acked_ms && self.acked_at.elapsed() < HEARD {
+            return;
+        }
+        (self.acked_ms, self.acked_at) = (acked_ms, Instant::now());
+        self.outbox.push(Event::AudioAck(AudioAck {
+            session_id: self.id.to_string(),
+            acked_seq: self.timeline.acknowledge(acked_ms),
+            acked_ms,
+            timestamp: self.service.clock.timestamp(),
+        }));
     }
 
     fn end(&mut self, covered_ms: u64) {

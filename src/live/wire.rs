@@ -29,7 +29,7 @@ pub enum Event {
     /// Something went wrong.
     Error(Failure),
     /// The server is about to close this socket.
-    Disconnecting(Disconnecting),
+    Closing(Closing),
 }
 
 impl Event {
@@ -44,7 +44,8 @@ impl Event {
             Self::UtteranceEnd(_) => "utterance_end",
             Self::StreamingStopped(_) => "streaming_stopped",
             Self::Error(_) => "error",
-            Self::Disconnecting(_) => "disconnecting",
+            // Not `disconnecting`: Socket.IO reserves it, and its JavaScript client drops the connection on it.
+            Self::Closing(_) => "closing",
         }
     }
 
@@ -235,7 +236,7 @@ impl Failure {
 
 /// The server is about to close this socket.
 #[derive(Clone, Debug, Serialize)]
-pub struct Disconnecting {
+pub struct Closing {
     /// Close code, see [`Close`].
     pub code: u16,
     /// What for.
@@ -300,7 +301,7 @@ impl Close {
 
     /// The notice that goes before the close.
     pub const fn notice(self, reconnect_after_ms: u64) -> Event {
-        Event::Disconnecting(Disconnecting {
+        Event::Closing(Closing {
             code: self.code(),
             reason: self.reason(),
             reconnect: self.reconnect(),

@@ -24,6 +24,8 @@ const READ_BYTES: usize = 8 * 1024;
 const STDERR_TAIL_BYTES: usize = 1024;
 /// How long the child may be silent after it was given plenty, or after its input ended.
 const STALL: Duration = Duration::from_secs(5);
+/// How long bytes may still come after the child has ended well.
+const LEFTOVER: Duration = Duration::from_secs(2);
 /// How long the child may take to exit once its output has ended.
 const EXIT: Duration = Duration::from_secs(5);
 
@@ -106,8 +108,9 @@ impl Ffmpeg {
         command
             .args(["-hide_banner", "-loglevel", "error", "-nostdin"])
             .args(["-protocol_whitelist", "pipe"])
-            // Words must come while the container still streams: no look-ahead.
-            .args(["-fflags", "nobuffer", "-probesize", "32", "-analyzeduration", "0"])
+            // Words must come while the container still streams: no look-ahead. Not nobuffer,
+            // which throws the first packets away.
+            .args(["-probesize", "32", "-analyzeduration", "0"])
             .args(["-threads", "1", "-f", demuxer(container), "-i", "pipe:0"])
             .args(["-vn", "-sn", "-dn", "-f", "s16le", "-ac", "1", "-ar", "16000"])
             .args(["-flush_packets", "1", "pipe:1"])
@@ -135,7 +138,8 @@ const fn demuxer(container: Container) -> &'static str {
 /// cover art, MP4 with a long index.
 const fn plenty_bytes(container: Container) -> u64 {
     match container {
-        Container::WebM | Container::Ogg | Container::Wav => 64 * 1024,
+        Container::WebM | Container::Ogg => 16 * 1024,
+        Container::Wav => 64 * 1024,
         Container::Mp3 | Container::Flac | Container::Mp4 => 4 * 1024 * 1024,
     }
 }
@@ -147,6 +151,7 @@ struct Run {
     made_bytes: AtomicU64,
     input_ended: AtomicBool,
     plenty: Notify,
+    ended: Notify,
 }
 
 impl Run {
@@ -157,6 +162,7 @@ impl Run {
             made_bytes: AtomicU64::new(0),
             input_ended: AtomicBool::new(false),
             plenty: Notify::new(),
+            ended: Notify::new(),
         }
     }
 
@@ -171,22 +177,25 @@ impl Run {
         else {
             return Err(MediaError::Unusable("its pipes are missing".to_owned()));
         };
-        let both = async { tokio::join!(self.read(stdout, made), tail_of(stderr)) };
-        let tail = tokio::select! {
-            ((), tail) = both => tail,
-            error = self.feed(stdin, fed) => return Err(error),
-            error = self.stalled() => return Err(error),
+        let watch = async {
+            let ((), tail) = tokio::join!(self.read(stdout, made), tail_of(stderr));
+            match timeout(EXIT, child.wait()).await {
+                Ok(Ok(status)) => self.judge(status.success(), &tail).await,
+                Ok(Err(error)) => Err(MediaError::Unusable(error.to_string())),
+                Err(_) => Err(self.undecodable("ffmpeg did not end")),
+            }
         };
-        let status = match timeout(EXIT, child.wait()).await {
-            Ok(status) => status.map_err(|error| MediaError::Unusable(error.to_string()))?,
-            Err(_) => return Err(self.undecodable("ffmpeg did not end")),
-        };
-        self.judge(status.success(), &tail)
+        tokio::select! {
+            verdict = watch => verdict,
+            error = self.feed(stdin, fed) => Err(error),
+            error = self.stalled() => Err(error),
+        }
     }
 
     /// Never returns unless the bytes are refused: the child's output decides when all is over.
     async fn feed(&self, mut stdin: ChildStdin, mut fed: mpsc::Receiver<Bytes>) -> MediaError {
         let plenty = plenty_bytes(self.container);
+        let mut open = true;
         while let Some(bytes) = fed.recv().await {
             let before = self.fed_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
             if before == 0 && self.is_something_else(&bytes) {
@@ -195,12 +204,13 @@ impl Run {
             if before + bytes.len() as u64 >= plenty {
                 self.plenty.notify_one();
             }
-            if stdin.write_all(&bytes).await.is_err() {
-                // The child is gone: its exit tells why.
-                return std::future::pending().await;
+            // Once the child is gone its exit tells why; what still comes is let go.
+            if open && stdin.write_all(&bytes).await.is_err() {
+                open = false;
             }
         }
         self.input_ended.store(true, Ordering::Relaxed);
+        self.ended.notify_one();
         drop(stdin);
         std::future::pending().await
     }
@@ -238,14 +248,19 @@ impl Run {
         self.undecodable("no sound came of it")
     }
 
-    fn judge(&self, success: bool, tail: &str) -> Result<(), MediaError> {
+    async fn judge(&self, success: bool, tail: &str) -> Result<(), MediaError> {
         let sound = self.made_bytes.load(Ordering::Relaxed) > 0;
-        let ended = self.input_ended.load(Ordering::Relaxed);
-        match (ended, sound) {
+        if success && sound {
+            // Tags may follow the sound of a recording, but not much for long.
+            let ended = self.input_ended.load(Ordering::Relaxed)
+                || timeout(LEFTOVER, self.ended.notified()).await.is_ok();
+            let error = || self.undecodable("it ended while bytes still came");
+            return ended.then_some(()).ok_or_else(error);
+        }
+        match (self.input_ended.load(Ordering::Relaxed), sound) {
             // A recording that was cut off in mid-packet is a recording all the same.
             (true, true) => Ok(()),
             (true, false) if self.fed_bytes.load(Ordering::Relaxed) == 0 => Ok(()),
-            (false, _) if success => Err(self.undecodable("it ended while bytes still came")),
             _ => Err(self.undecodable(tail)),
         }
     }

@@ -1,5 +1,6 @@
 //! Audio as bytes: WAV headers, samples, sample rates, and containers through ffmpeg.
 
+pub mod cut;
 mod ffmpeg;
 pub mod pcm;
 #[cfg(feature = "local-speech")]

@@ -4,6 +4,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::mpeg;
+
 /// Encodings of raw (header-less) audio, named as Deepgram names them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Encoding {
@@ -163,39 +165,10 @@ impl Container {
             [b'I', b'D', b'3', ..] => Some(Self::Mp3),
             [b'f', b'L', b'a', b'C', ..] => Some(Self::Flac),
             [_, _, _, _, b'f', b't', b'y', b'p', ..] => Some(Self::Mp4),
-            _ if is_mpeg_audio(first) => Some(Self::Mp3),
+            _ if mpeg::is_audio(first) => Some(Self::Mp3),
             _ => None,
         }
     }
-}
-
-/// Whether two consecutive MPEG-1/2 layer III frame headers stand where the first says.
-///
-/// A single sync word is not enough: raw PCM near silence holds `FF FB` by chance.
-fn is_mpeg_audio(bytes: &[u8]) -> bool {
-    let Some(length) = mpeg_frame_length(bytes) else { return false };
-    bytes.get(length..).is_some_and(|next| mpeg_frame_length(next).is_some())
-}
-
-/// Length in bytes of the layer III frame whose header opens `bytes` (ISO 11172-3 §2.4.2.3).
-fn mpeg_frame_length(bytes: &[u8]) -> Option<usize> {
-    const KBPS_V1: [usize; 16] =
-        [0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 0];
-    const KBPS_V2: [usize; 16] = [0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160, 0];
-    const HERTZ: [usize; 3] = [44_100, 48_000, 32_000];
-    let &[sync, version_layer, rates, ..] = bytes else { return None };
-    if sync != 0xFF || version_layer & 0xE6 != 0xE2 {
-        return None;
-    }
-    let (table, divisor, samples) = match (version_layer >> 3) & 3 {
-        3 => (KBPS_V1, 1, 144),
-        2 => (KBPS_V2, 2, 72),
-        0 => (KBPS_V2, 4, 72),
-        _ => return None,
-    };
-    let kbps = table[usize::from(rates >> 4)];
-    let hertz = HERTZ.get(usize::from((rates >> 2) & 3))? / divisor;
-    (kbps > 0).then(|| samples * kbps * 1000 / hertz + usize::from((rates >> 1) & 1))
 }
 
 /// What a session's audio is.

@@ -6,6 +6,7 @@ pub mod error;
 pub mod ids;
 pub mod language;
 pub mod money;
+pub mod mpeg;
 pub mod transcript;
 
 pub use audio::{AudioChunk, AudioFormat, Container, Encoding, RawFormat};

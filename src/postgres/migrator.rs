@@ -7,6 +7,7 @@ use sqlx::{
     migrate::{MigrateError, Migrator},
 };
 use tokio::task::JoinHandle;
+use tracing::info;
 
 use super::{
     Database,
@@ -14,8 +15,10 @@ use super::{
 };
 use crate::{backoff::Backoff, lifecycle::Shutdown, telemetry::log_patterns};
 
-/// How long connecting and one statement's locks may take.
+/// How long connecting, or a look at the schema, may take.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
+/// How long all migrations together may take; a large table is rewritten in less.
+const MIGRATION_DEADLINE: Duration = Duration::from_mins(30);
 
 /// Why the schema can never be brought up to date without somebody's help.
 #[derive(Debug, thiserror::Error)]
@@ -37,9 +40,15 @@ pub async fn migrate(database: &Database) -> Result<(), MigrateError> {
         .map_err(|_| MigrateError::Execute(sqlx::Error::PoolTimedOut))??;
     let session = "SET TimeZone = 'UTC'; SET statement_timeout = 0; SET lock_timeout = '10s'";
     sqlx::raw_sql(session).execute(&mut connection).await?;
-    let result = migrations().run_direct(None, &mut connection, false).await;
+    let migrating = migrations();
+    let running = migrating.run_direct(None, &mut connection, false);
+    let late = |_| Err(MigrateError::Execute(sqlx::Error::PoolTimedOut));
+    let result = tokio::time::timeout(MIGRATION_DEADLINE, running).await.unwrap_or_else(late);
     // The result is what counts; a connection that cannot say goodbye is closed by the drop.
     let _closed = connection.close().await;
+    if result.is_ok() {
+        database.schema_seen.send_replace(true);
+    }
     result
 }
 
@@ -57,17 +66,12 @@ impl Database {
     async fn bring_up_to_date(&self) -> Result<(), Fatal> {
         let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(10));
         loop {
-            let attempt = if self.migrate_on_start {
-                migrate(self).await
-            } else {
-                self.look_for_schema().await
-            };
-            match attempt {
-                Ok(()) => {
-                    self.schema_seen.send_replace(true);
+            match self.attempt().await {
+                Ok(true) => {
                     log_patterns::database_initialized();
                     return Ok(());
                 }
+                Ok(false) => info!("waiting for migrations that MIGRATE_ON_START leaves to others"),
                 Err(error) => {
                     log_patterns::database_initialization_failed(&error);
                     if migration_cause(&error) != Cause::Away {
@@ -79,22 +83,28 @@ impl Database {
         }
     }
 
-    /// Succeeds once the newest migration that this binary knows has been applied.
-    async fn look_for_schema(&self) -> Result<(), MigrateError> {
+    /// Migrates, or only looks where others migrate; whether the schema is there.
+    async fn attempt(&self) -> Result<bool, MigrateError> {
+        if self.migrate_on_start {
+            return migrate(self).await.map(|()| true);
+        }
+        let looking = tokio::time::timeout(CONNECT_DEADLINE, self.find_schema());
+        let there =
+            looking.await.map_err(|_| MigrateError::Execute(sqlx::Error::PoolTimedOut))??;
+        self.schema_seen.send_replace(there);
+        Ok(there)
+    }
+
+    /// Whether the newest migration that this binary knows has been applied.
+    async fn find_schema(&self) -> Result<bool, sqlx::Error> {
         let newest = migrations().iter().map(|migration| migration.version).max().unwrap_or(0);
-        let seen: bool = sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL")
+        let begun: bool = sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL")
             .fetch_one(&self.pool)
             .await?;
-        let applied = if seen {
-            sqlx::query_scalar::<_, bool>(
-                "SELECT EXISTS (SELECT FROM _sqlx_migrations WHERE version = $1 AND success)",
-            )
-            .bind(newest)
-            .fetch_one(&self.pool)
-            .await?
-        } else {
-            false
-        };
-        if applied { Ok(()) } else { Err(MigrateError::Execute(sqlx::Error::PoolTimedOut)) }
+        if !begun {
+            return Ok(false);
+        }
+        let applied = "SELECT EXISTS (SELECT FROM _sqlx_migrations WHERE version = $1 AND success)";
+        sqlx::query_scalar(applied).bind(newest).fetch_one(&self.pool).await
     }
 }

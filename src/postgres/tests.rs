@@ -6,10 +6,7 @@ use chrono::NaiveDateTime;
 use sqlx::Executor;
 use tokio::time::timeout;
 
-use super::{
-    Database, migrate,
-    private::{self, Server},
-};
+use super::{Database, migrate, private};
 use crate::{lifecycle::Shutdown, model::ErrorKind};
 
 const V1: &str = include_str!("dumps/v1.sql");
@@ -17,7 +14,7 @@ const V3: &str = include_str!("dumps/v3.sql");
 const ROWS: &str = include_str!("dumps/rows.sql");
 
 async fn adopted(dumps: &[&'static str]) -> Database {
-    let database = private::empty_database().await;
+    let database = private::empty_database();
     for dump in dumps {
         database.pool().execute(*dump).await.unwrap();
     }
@@ -119,7 +116,7 @@ async fn sessions_run_in_utc_with_a_limit() {
 
 #[tokio::test]
 async fn replicas_that_start_together_migrate_once() {
-    let database = private::empty_database().await;
+    let database = private::empty_database();
     let all = futures_util::future::join_all((0..8).map(|_| migrate(&database))).await;
     assert!(all.iter().all(Result::is_ok), "{all:?}");
     assert_eq!(number(&database, "SELECT count(*) FROM users").await, 1);
@@ -136,20 +133,15 @@ async fn an_older_binary_starts_on_a_newer_schema() {
 
 #[tokio::test]
 async fn a_server_that_comes_back_is_migrated() {
-    let server = Server::prepare();
-    let (database, shutdown) = (private::at(&server.url("postgres")), Shutdown::default());
+    let (mut server, url) = private::absent();
+    let (database, shutdown) = (private::at(&url), Shutdown::default());
     let task = database.spawn_migrator(&shutdown);
     let mut schema = database.watch_schema();
     assert!(!database.schema_seen());
     assert!(database.health().await.is_err());
     let refused = database.run(sqlx::query("SELECT 1").execute(database.pool())).await.unwrap_err();
     assert_eq!(refused.kind, ErrorKind::DependencyUnavailable);
-    let _server = tokio::task::spawn_blocking(move || {
-        server.start();
-        server
-    })
-    .await
-    .unwrap();
+    server.restart().unwrap();
     let seen = timeout(Duration::from_secs(30), schema.wait_for(|seen| *seen)).await;
     assert!(*seen.unwrap().unwrap());
     task.await.unwrap().unwrap();
@@ -161,16 +153,14 @@ async fn what_waiting_cannot_mend_ends_the_process() {
     let nowhere = private::at(&private::shared().url("no_such_database"));
     let fatal = nowhere.spawn_migrator(&shutdown).await.unwrap().unwrap_err();
     assert!(fatal.to_string().starts_with("Database initialization failed: "), "{fatal}");
-    let broken = private::empty_database().await;
+    let broken = private::empty_database();
     broken.pool().execute("CREATE VIEW users AS SELECT 1 AS id").await.unwrap();
     assert!(broken.spawn_migrator(&shutdown).await.unwrap().is_err());
 }
 
 #[tokio::test]
 async fn without_migrations_it_waits_for_the_schema() {
-    let name = private::fresh_name();
-    private::shared().create(&name, "template1").await;
-    let url = private::shared().url(&name);
+    let url = private::shared().create_database().unwrap();
     let mut config = private::config().database;
     config.url = url.as_str().into();
     config.migrate_on_start = false;

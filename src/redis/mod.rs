@@ -1,5 +1,8 @@
 //! Redis: a client that survives its server, and cached health.
 
+#[cfg(test)]
+mod tests;
+
 use std::{sync::Arc, time::Duration};
 
 use fred::{

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::{app::App, telemetry::export};
 
@@ -17,8 +17,12 @@ pub(super) async fn run(app: &App) {
     app.shutdown.drain();
     let sessions = app.config.live.max_sessions as u32;
     let over = app.live.slots.acquire_many(sessions);
-    if timeout(app.config.server.drain, over).await.is_err() {
+    let limit = Instant::now() + app.config.server.drain;
+    if timeout_at(limit, over).await.is_err() {
         tracing::warn!("sessions were still running when the drain limit came");
+    }
+    if !app.live.usage.flush(limit.saturating_duration_since(Instant::now())).await {
+        tracing::warn!("usage still waited for the database when the drain limit came");
     }
     tokio::time::sleep(NOTICES).await;
     app.shutdown.abort();

@@ -50,6 +50,8 @@ fn refusal(app: &App) -> Option<&'static str> {
         Some("database schema not seen yet")
     } else if app.live.slots.available_permits() == 0 {
         Some("at the session limit")
+    } else if app.live.usage.is_full() {
+        Some("too much usage waits for the database")
     } else {
         None
     }

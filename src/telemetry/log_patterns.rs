@@ -60,19 +60,6 @@ pub fn usage_logged(user_id: i32, seconds: f64) {
     debug!("Usage logged for user {user_id}: {seconds:.3} seconds of live audio");
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn foreign_text_cannot_forge_a_line() {
-        let text = format!("a\nINFO | root\u{1b}[31m{}", "x".repeat(500));
-        let clean = Clean(&text).to_string();
-        assert!(clean.starts_with("a\\nINFO | root\\u{1b}[31mx"), "{clean}");
-        assert!(clean.len() < 150);
-    }
-}
-
 /// A socket was admitted.
 pub fn websocket_connected(user: &str, auth_type: &str) {
     info!("WebSocket connected: user_id={}, auth_type={auth_type}", Clean(user));
@@ -140,4 +127,17 @@ pub fn undecodable_chunk(why: &str) {
 /// A chunk came after a stop.
 pub fn stream_not_open() {
     warn!("Deepgram connection not open, cannot send audio");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_text_cannot_forge_a_line() {
+        let text = format!("a\nINFO | root\u{1b}[31m{}", "x".repeat(500));
+        let clean = Clean(&text).to_string();
+        assert!(clean.starts_with("a\\nINFO | root\\u{1b}[31mx"), "{clean}");
+        assert!(clean.len() < 150);
+    }
 }

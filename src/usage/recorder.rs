@@ -56,14 +56,19 @@ impl Recorder {
         };
         tokio::pin!(ended);
         let mut batch = Vec::with_capacity(BATCH);
+        let mut ending = false;
         loop {
-            let more = tokio::select! {
+            tokio::select! {
                 biased;
-                more = self.gather(&mut batch) => more,
-                () = &mut ended => false,
-                () = shutdown.hard().cancelled() => false,
-            };
-            if !more {
+                () = shutdown.hard().cancelled() => break,
+                () = self.gather(&mut batch), if !ending => {}
+                () = &mut ended, if !ending => {
+                    ending = true;
+                    self.collect(&mut batch);
+                }
+                () = std::future::ready(()), if ending => self.collect(&mut batch),
+            }
+            if ending && batch.is_empty() {
                 break;
             }
             let written = Box::pin(self.write_until_done(&batch));
@@ -76,24 +81,33 @@ impl Recorder {
         self.write_the_rest(batch).await;
     }
 
-    /// Collects the next batch: the first session, and what comes shortly after it.
-    async fn gather(&mut self, batch: &mut Vec<Arc<Cursor>>) -> bool {
-        if batch.is_empty() && self.receiver.recv_many(batch, BATCH).await == 0 {
-            return false;
-        }
+    /// Waits for the next batch: the first session, and what comes shortly after it.
+    async fn gather(&mut self, batch: &mut Vec<Arc<Cursor>>) {
+        // Never nothing: this struct holds a sender, so the queue cannot end.
+        self.receiver.recv_many(batch, BATCH).await;
         let until = Instant::now() + GATHER;
         while batch.len() < BATCH {
             let room = BATCH - batch.len();
-            match timeout_at(until, self.receiver.recv_many(batch, room)).await {
-                Ok(count) if count > 0 => {}
-                _ => break,
+            if timeout_at(until, self.receiver.recv_many(batch, room)).await.is_err() {
+                break;
             }
         }
-        true
+    }
+
+    /// Fills the batch with what waits already.
+    fn collect(&mut self, batch: &mut Vec<Arc<Cursor>>) {
+        while batch.len() < BATCH
+            && let Ok(cursor) = self.receiver.try_recv()
+        {
+            batch.push(cursor);
+        }
     }
 
     /// Retries for as long as the server is away; a batch that it refuses is taken apart.
     async fn write_until_done(&self, batch: &[Arc<Cursor>]) {
+        // Without the schema the server would refuse what it will take a moment later.
+        let mut schema = self.database.watch_schema();
+        let _seen = schema.wait_for(|seen| *seen).await.is_ok();
         let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
         loop {
             match self.write(batch).await {
@@ -158,11 +172,7 @@ impl Recorder {
     async fn write_the_rest(&mut self, mut batch: Vec<Arc<Cursor>>) {
         let until = Instant::now() + LAST_ATTEMPT;
         loop {
-            while batch.len() < BATCH
-                && let Ok(cursor) = self.receiver.try_recv()
-            {
-                batch.push(cursor);
-            }
+            self.collect(&mut batch);
             if batch.is_empty() {
                 return;
             }

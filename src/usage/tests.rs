@@ -18,10 +18,7 @@ use crate::{
     auth::{Owner, Users},
     lifecycle::Shutdown,
     model::{Clock, SessionId},
-    postgres::{
-        Database, migrate,
-        private::{self, Server},
-    },
+    postgres::{Database, migrate, private},
     telemetry::Metrics,
 };
 
@@ -117,8 +114,8 @@ async fn a_dropped_meter_is_a_finished_one_and_the_recorder_ends() {
 
 #[tokio::test]
 async fn usage_waits_for_a_server_that_is_away() {
-    let server = Server::prepare();
-    let database = private::at(&server.url("postgres"));
+    let (mut server, url) = private::absent();
+    let database = private::at(&url);
     let (usage, _metrics) = usage(&database, &Shutdown::default());
     let start = start(Owner::Auth0 { sub: "auth0|1".to_owned(), email: None });
     let session = start.session_id;
@@ -130,7 +127,7 @@ async fn usage_waits_for_a_server_that_is_away() {
     assert!(asked.elapsed() < Duration::from_secs(1));
     assert_eq!(usage.pending(), 1);
     let mut durable = meter.durable_ms();
-    server.start();
+    server.restart().unwrap();
     migrate(&database).await.unwrap();
     until(&mut durable, 9_999).await;
     assert_eq!(rows(&database, session).await.len(), 1);
@@ -228,4 +225,38 @@ fn ranges_in_any_order_from_anywhere_bill_no_millisecond_twice() {
         Ok(())
     });
     outcome.unwrap();
+}
+
+#[tokio::test]
+async fn a_drain_waits_for_a_server_that_comes_back() {
+    let (mut server, url) = private::absent();
+    let (database, shutdown) = (private::at(&url), Shutdown::default());
+    let (usage, _metrics) = usage(&database, &shutdown);
+    let start = start(Owner::User(0));
+    let session = start.session_id;
+    let meter = usage.open(start);
+    shutdown.drain();
+    meter.finish(2_500);
+    assert!(!usage.flush(Duration::from_millis(300)).await);
+    server.restart().unwrap();
+    migrate(&database).await.unwrap();
+    timeout(DEADLINE, shutdown.wait()).await.unwrap();
+    assert_eq!(rows(&database, session).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_thousand_sessions_are_a_few_transactions() {
+    let (database, shutdown) = (private::database().await, Shutdown::default());
+    let (usage, _metrics) = usage(&database, &shutdown);
+    let meters: Vec<_> = (0..1_000).map(|_| usage.open(start(Owner::User(0)))).collect();
+    assert!(usage.flush(DEADLINE).await);
+    let commits = "SELECT count(DISTINCT xmin::text) FROM usage_logs";
+    let asked = Instant::now();
+    for meter in &meters {
+        meter.checkpoint(5_000);
+    }
+    assert!(usage.flush(DEADLINE).await);
+    println!("1000 checkpoints were durable after {:?}", asked.elapsed());
+    let commits: i64 = sqlx::query_scalar(commits).fetch_one(database.pool()).await.unwrap();
+    assert!((2..=4).contains(&commits), "{commits}");
 }

@@ -1,5 +1,8 @@
 //! The integration tests: the real service on real sockets, the outside world by wire only.
+#![expect(clippy::expect_used, reason = "a test that cannot go on fails with the sentence")]
 
 mod harness;
 mod live_doors;
+#[cfg(feature = "local-speech")]
+mod local_engine;
 mod tidy;

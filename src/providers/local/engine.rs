@@ -85,7 +85,15 @@ impl Engine {
         Ok(Self { shared })
     }
 
+    #[cfg(test)]
+    pub(super) fn pool(&self) -> &Pool {
+        &self.shared.pool
+    }
+
     /// Opens a stream; must be called within a Tokio runtime.
+    ///
+    /// Channels are mixed down. Containers, and raw FLAC and Ogg Opus, go through ffmpeg; there a
+    /// finalize request covers what ffmpeg has decoded by then.
     ///
     /// # Errors
     /// `Language` for anything but English, `BadRequest` for audio that cannot be taken,

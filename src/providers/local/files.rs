@@ -60,11 +60,19 @@ pub(super) fn unusable(directory: &Path, why: &str) -> Error {
 fn read(directory: &Path, (name, sha256): (&str, &str)) -> Result<Vec<u8>, Error> {
     let bytes = std::fs::read(directory.join(name))
         .map_err(|error| unusable(directory, &format!("{name} is missing")).because(error))?;
-    let hash: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    if hash == sha256 {
+    if is_hash(&Sha256::digest(&bytes), sha256) {
         return Ok(bytes);
     }
     Err(unusable(directory, &format!("{name} is damaged (its SHA-256 differs)")))
+}
+
+fn is_hash(digest: &[u8], sha256: &str) -> bool {
+    let pairs = sha256.as_bytes().chunks_exact(2);
+    let wanted = pairs.map(|pair| {
+        let pair = std::str::from_utf8(pair).unwrap_or_default();
+        u8::from_str_radix(pair, 16).ok()
+    });
+    wanted.eq(digest.iter().map(|byte| Some(*byte)))
 }
 
 #[cfg(test)]

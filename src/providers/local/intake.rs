@@ -118,6 +118,17 @@ impl Intake {
         }
     }
 
+    /// Takes and gives nothing more.
+    pub(super) fn give_up(&mut self) {
+        match self {
+            Self::Raw(raw) => raw.ended = true,
+            Self::Container(contained) => {
+                contained.close();
+                contained.ended = true;
+            }
+        }
+    }
+
     /// Whether every sample has been given.
     pub(super) const fn ended(&self) -> bool {
         match self {

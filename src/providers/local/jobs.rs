@@ -60,8 +60,13 @@ pub(super) struct Partials {
 
 #[derive(Default)]
 struct Slot {
-    request: Option<(Vec<f32>, oneshot::Sender<Result<Recognition, String>>)>,
+    request: Option<Request>,
     queued: bool,
+}
+
+struct Request {
+    samples: Vec<f32>,
+    reply: oneshot::Sender<Result<Recognition, String>>,
 }
 
 impl Partials {
@@ -74,7 +79,7 @@ impl Partials {
     ) -> Result<bool, ProviderError> {
         let (reply, answer) = oneshot::channel();
         let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
-        let replaced = slot.request.replace((samples, reply)).is_some();
+        let replaced = slot.request.replace(Request { samples, reply }).is_some();
         self.awaited = Some((span, answer));
         if slot.queued {
             return Ok(replaced);
@@ -88,7 +93,7 @@ impl Partials {
                 slot.queued = false;
                 slot.request.take()
             };
-            if let Some((samples, reply)) = request {
+            if let Some(Request { samples, reply }) = request {
                 reply.send(models.recogniser.recognise(samples)).ok();
             }
         });

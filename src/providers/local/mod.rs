@@ -19,6 +19,8 @@ mod recording;
 mod runtime;
 mod segmenter;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod tokenizer;
 mod vad;
 mod voice;

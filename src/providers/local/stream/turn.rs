@@ -119,8 +119,8 @@ impl Stream {
         if !self.options.interim_results {
             return Ok(());
         }
-        let behind = self.fresh.len() > LATE_SAMPLES || utterance.end < self.segmenter.position();
-        if behind || self.decoding.is_some() || !self.due.is_empty() {
+        let later = (self.segmenter.position() - utterance.end) as usize + self.fresh.len();
+        if later > LATE_SAMPLES || self.decoding.is_some() || !self.due.is_empty() {
             self.drop_partial();
             return Ok(());
         }

@@ -20,11 +20,20 @@ pub enum Algorithm {
     Hs256WithPublicKey,
 }
 
+/// Which key a token names.
+#[derive(Clone, Debug)]
+enum Kid {
+    /// The one that signs.
+    Signing,
+    Other(String),
+    Absent,
+}
+
 /// What a token says, and how it is made.
 #[derive(Clone, Debug)]
 pub struct Claims {
-    claims: Map<String, Value>,
-    kid: Option<Option<String>>,
+    body: Map<String, Value>,
+    kid: Kid,
     algorithm: Algorithm,
     kind: String,
     pub(super) foreign_key: bool,
@@ -33,7 +42,7 @@ pub struct Claims {
 impl Claims {
     pub(super) fn new(issuer: &str, subject: &str, audience: &str) -> Self {
         let now = unix_seconds();
-        let claims = json!({
+        let body = json!({
             "iss": issuer,
             "sub": subject,
             "aud": audience,
@@ -42,20 +51,20 @@ impl Claims {
             "exp": now + 3600,
             "scope": "openid profile email",
         });
-        let claims = claims.as_object().cloned().unwrap_or_default();
+        let body = body.as_object().cloned().unwrap_or_default();
         let kind = "JWT".to_owned();
-        Self { claims, kid: None, algorithm: Algorithm::Rs256, kind, foreign_key: false }
+        Self { body, kid: Kid::Signing, algorithm: Algorithm::Rs256, kind, foreign_key: false }
     }
 
     /// With that claim, standard or not.
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
-        self.claims.insert(name.to_owned(), value.into());
+        self.body.insert(name.to_owned(), value.into());
         self
     }
 
     /// Without that claim.
     pub fn without(mut self, name: &str) -> Self {
-        self.claims.remove(name);
+        self.body.remove(name);
         self
     }
 
@@ -83,7 +92,7 @@ impl Claims {
 
     /// Naming that key, whichever signs; `None` names none.
     pub fn with_kid(self, kid: Option<&str>) -> Self {
-        Self { kid: Some(kid.map(str::to_owned)), ..self }
+        Self { kid: kid.map_or(Kid::Absent, |kid| Kid::Other(kid.to_owned())), ..self }
     }
 
     /// Signed so.
@@ -107,11 +116,15 @@ fn unix_seconds() -> u64 {
 }
 
 pub(super) fn sign(claims: &Claims, key: &Key) -> anyhow::Result<String> {
-    let kid = claims.kid.clone().unwrap_or_else(|| Some(key.kid.clone()));
+    let kid = match &claims.kid {
+        Kid::Signing => Some(key.kid.clone()),
+        Kid::Other(kid) => Some(kid.clone()),
+        Kid::Absent => None,
+    };
     let signing = match claims.algorithm {
         Algorithm::Rs256 => EncodingKey::from_rsa_pem(key.private_pem.as_bytes())?,
         Algorithm::Hs256WithPublicKey => EncodingKey::from_secret(&key.public_der),
-        Algorithm::None => return Ok(unsigned(claims, kid)),
+        Algorithm::None => return Ok(unsigned(claims, kid.as_deref())),
     };
     let mut header = Header::new(match claims.algorithm {
         Algorithm::Hs256WithPublicKey => jsonwebtoken::Algorithm::HS256,
@@ -119,13 +132,13 @@ pub(super) fn sign(claims: &Claims, key: &Key) -> anyhow::Result<String> {
     });
     header.kid = kid;
     header.typ = Some(claims.kind.clone());
-    Ok(jsonwebtoken::encode(&header, &claims.claims, &signing)?)
+    Ok(jsonwebtoken::encode(&header, &claims.body, &signing)?)
 }
 
-fn unsigned(claims: &Claims, kid: Option<String>) -> String {
+fn unsigned(claims: &Claims, kid: Option<&str>) -> String {
     let part = |json: &Value| URL_SAFE_NO_PAD.encode(json.to_string());
     let header = json!({ "alg": "none", "typ": claims.kind, "kid": kid });
-    format!("{}.{}.", part(&header), part(&json!(claims.claims)))
+    format!("{}.{}.", part(&header), part(&json!(claims.body)))
 }
 
 /// The subject of a token that one of the keys signed for this issuer and that has not expired.

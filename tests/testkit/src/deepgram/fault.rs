@@ -30,7 +30,7 @@ pub enum At {
 /// What a stream does wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Closes with that code and reason.
+    /// Closes with that code and reason; delayed results are lost.
     Close(u16, String),
     /// Ends the TCP connection without a close frame (FIN).
     Drop,

@@ -52,6 +52,7 @@ pub struct Simulator {
 
 impl Simulator {
     /// Starts listening.
+    #[expect(clippy::unused_async, reason = "it spawns, so that it needs a runtime around it")]
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         let listener = listen(config.address, config.receive_buffer_bytes)?;
         let address = listener.local_addr()?;

@@ -14,8 +14,8 @@ use super::shared::Shared;
 use super::wire::{Stamp, seconds};
 use crate::speech::sha256_hex;
 
-/// Audio of a script without an end, when only a URL is given.
-const URL_AUDIO_US: u64 = 10_000_000;
+/// Length of audio that cannot be measured, when the script has no end either.
+const UNMEASURED_US: u64 = 10_000_000;
 /// A gap that ends an utterance, in microseconds, unless told.
 const UTTERANCE_GAP_US: u64 = 800_000;
 
@@ -35,7 +35,7 @@ pub(crate) fn transcribe(
         known.filter(|(known, _)| *known == sha256).map(|(_, script)| script.clone()).next();
     let script = script.unwrap_or_else(|| shared.script());
     let (heard_us, channels) =
-        if is_json { measure_url(body, &script)? } else { measure(body, &options)? };
+        if is_json { measure_url(body, &script)? } else { measure(body, &options, &script)? };
     let stamp = Stamp { request_id, options };
     let voices = if stamp.options.multichannel { channels } else { 1 };
     let spoken: Vec<Vec<Word>> = (0..voices)
@@ -57,20 +57,25 @@ fn measure_url(body: &[u8], script: &Script) -> Result<(u64, u64), Refusal> {
     let json: Value = serde_json::from_slice(body).unwrap_or_default();
     match json["url"].as_str() {
         Some(url) if url.starts_with("http://") || url.starts_with("https://") => {
-            Ok((script.end_us().unwrap_or(URL_AUDIO_US), 1))
+            Ok((script.end_us().unwrap_or(UNMEASURED_US), 1))
         }
         _ => Err(Refusal::bad_request("The remote URL is missing or invalid.")),
     }
 }
 
-fn measure(body: &[u8], options: &Options) -> Result<(u64, u64), Refusal> {
-    let mut clock = match options.bytes_per_second() {
-        Some(rate) => AudioClock::raw(rate, options.channels),
-        None => AudioClock::container(),
+fn measure(body: &[u8], options: &Options, script: &Script) -> Result<(u64, u64), Refusal> {
+    let mut clock = match (options.bytes_per_second(), options.encoding.as_deref()) {
+        (Some(rate), _) => AudioClock::raw(rate, options.channels),
+        (None, Some("ogg-opus") | None) => AudioClock::container(),
+        (None, Some(_)) => AudioClock::wall(),
     };
     let heard_us = clock.feed(body);
     if heard_us == 0 && (clock.is_undecodable() || body.len() < 12) {
         return Err(Refusal::bad_request("failed to process audio: corrupt or unsupported data"));
+    }
+    if clock.is_wall() {
+        // Its length cannot be read without a decoder: it is taken to be the script's.
+        return Ok((script.end_us().unwrap_or(UNMEASURED_US), 1));
     }
     Ok((heard_us, clock.channels().max(1)))
 }

@@ -26,9 +26,9 @@ pub struct Word {
 }
 
 impl Word {
-    /// A word from `start_s` to `end_s`, in seconds.
-    pub fn new(text: &str, start_s: f64, end_s: f64) -> Self {
-        let (start_us, end_us) = (micros(start_s), micros(end_s));
+    /// A word between two moments of audio, in seconds.
+    pub fn new(text: &str, from_s: f64, to_s: f64) -> Self {
+        let (start_us, end_us) = (micros(from_s), micros(to_s));
         let text = text.to_owned();
         Self { text, punctuated: None, start_us, end_us, speaker: None, channel: None }
     }

@@ -13,6 +13,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const LINEAR: &str = "model=nova-3&encoding=linear16&sample_rate=16000";
 const SECOND_BYTES: usize = 32_000;
 
+type Headers<'a> = &'a [(&'a str, &'a str)];
+
 async fn start(config: Config) -> Simulator {
     Simulator::start(config).await.unwrap()
 }
@@ -24,7 +26,7 @@ async fn open(simulator: &Simulator, query: &str) -> RawSocket {
 async fn try_open(
     simulator: &Simulator,
     query: &str,
-    headers: &[(&str, &str)],
+    headers: Headers<'_>,
 ) -> anyhow::Result<RawSocket> {
     RawSocket::connect(&format!("{}/v1/listen?{query}", simulator.base_url()), headers).await
 }
@@ -134,16 +136,16 @@ async fn odd_messages_leave_the_stream_open() {
 
 #[tokio::test]
 async fn idle_streams_are_closed_and_keep_alive_saves_them() {
-    let idle_timeout = Duration::from_millis(150);
+    let idle_timeout = Duration::from_millis(600);
     let simulator = start(Config { idle_timeout, ..Config::default() }).await;
     let mut socket = open(&simulator, LINEAR).await;
     let started = Instant::now();
-    for _ in 0..5 {
-        tokio::time::sleep(Duration::from_millis(60)).await;
+    for _ in 0..8 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
         socket.send_json(&json!({"type": "KeepAlive"})).await.unwrap();
     }
     let end = socket.receive(PATIENCE).await.unwrap();
-    assert!(started.elapsed() >= Duration::from_millis(450));
+    assert!(started.elapsed() >= Duration::from_millis(1400));
     let Received::Closed(1011, reason) = end else { panic!("{end:?}") };
     assert!(reason.ends_with("See https://dpgr.am/net0001"), "{reason}");
 }
@@ -191,7 +193,7 @@ async fn the_door_refuses_as_the_real_one() {
     let config = Config { keys: Some(vec!["good".to_owned()]), ..Config::default() };
     let simulator = start(config).await;
     let good = ("authorization", "Token good");
-    let cases: [(&str, &[(&str, &str)], u16); 7] = [
+    let cases: [(&str, Headers, u16); 7] = [
         (LINEAR, &[("authorization", "Token bad")], 401),
         (LINEAR, &[("authorization", "good")], 401),
         (LINEAR, &[], 401),
@@ -335,4 +337,48 @@ async fn audio_is_recorded_byte_for_byte() {
     close_stream(&mut socket).await;
     let record = simulator.wait_for_stream(PATIENCE, |seen| seen.end.is_some()).await.unwrap();
     assert!(record.audio == wav.pcm);
+}
+
+/// Posts a body; the status line and the answer's JSON.
+async fn post(simulator: &Simulator, query: &str, kind: &str, body: &[u8]) -> (String, Value) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = tokio::net::TcpStream::connect(simulator.address()).await.unwrap();
+    let length = body.len();
+    let head = format!(
+        "POST /v1/listen?{query} HTTP/1.1\r\nhost: x\r\nauthorization: Token k\r\n\
+         content-type: {kind}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(body).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.lines().next().unwrap_or_default().to_owned();
+    (status, serde_json::from_str(body).unwrap_or_default())
+}
+
+#[tokio::test]
+async fn recordings_are_known_by_their_bytes() {
+    let transcripts = crate::speech::fixture_path("transcripts.json");
+    let simulator = start(Config::default().with_recordings(&transcripts).unwrap()).await;
+    let clip = |name| std::fs::read(crate::speech::fixture_path(name)).unwrap();
+    let query = "model=nova-3&punctuate=true&utterances=true&paragraphs=true&diarize=true";
+    let (status, json) = post(&simulator, query, "audio/wav", &clip("jfk.wav")).await;
+    assert_eq!(status, "HTTP/1.1 200 OK");
+    let best = &json["results"]["channels"][0]["alternatives"][0];
+    assert!(best["transcript"].as_str().unwrap().starts_with("And so, my fellow Americans, ask"));
+    assert_eq!(best["paragraphs"]["paragraphs"][0]["num_words"], 22);
+    assert_eq!(json["results"]["utterances"][0]["start"], json!(0.29));
+    assert_eq!(json["metadata"]["duration"], json!(11.0));
+    assert_eq!(json["metadata"]["sha256"], sha256_hex(&clip("jfk.wav")).as_str());
+    let stereo = clip("multi/stereo_diarization.wav");
+    let (_, json) = post(&simulator, "model=nova-3&multichannel=true", "audio/wav", &stereo).await;
+    assert_eq!(json["results"]["channels"].as_array().unwrap().len(), 2);
+    let url = br#"{"url":"https://example.com/a.wav"}"#;
+    let (_, json) = post(&simulator, "model=nova-3", "application/json", url).await;
+    let best = &json["results"]["channels"][0]["alternatives"][0];
+    assert_eq!(best["words"].as_array().unwrap().len(), 40, "ten seconds of counting");
+    let (status, json) = post(&simulator, "model=nova-3", "audio/wav", &[7; 500]).await;
+    assert_eq!(status, "HTTP/1.1 400 Bad Request");
+    assert!(json["err_msg"].as_str().unwrap().contains("corrupt or unsupported data"));
 }

@@ -93,10 +93,8 @@ impl Redis {
         let address = SocketAddr::from(([127, 0, 0, 1], self.port));
         let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1))?;
         stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-        let mut request = format!("*{}\r\n", words.len());
-        for word in words {
-            request.push_str(&format!("${}\r\n{word}\r\n", word.len()));
-        }
+        let words_sent = words.iter().map(|word| format!("${}\r\n{word}\r\n", word.len()));
+        let request = format!("*{}\r\n{}", words.len(), words_sent.collect::<String>());
         stream.write_all(request.as_bytes())?;
         let mut answer = vec![0; 64 * 1024];
         let length = stream.read(&mut answer)?;

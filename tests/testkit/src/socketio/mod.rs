@@ -29,6 +29,8 @@ pub struct Options {
     pub query: Vec<(String, String)>,
     /// The Engine.IO path. Default `/socket.io/`.
     pub path: String,
+    /// A small TCP receive buffer, so that a reader that pauses is soon felt by the server.
+    pub receive_buffer_bytes: Option<u32>,
 }
 
 impl Default for Options {
@@ -39,6 +41,7 @@ impl Default for Options {
             headers: Vec::new(),
             query: Vec::new(),
             path: "/socket.io/".to_owned(),
+            receive_buffer_bytes: None,
         }
     }
 }
@@ -115,7 +118,7 @@ impl Client {
         loop {
             match client.packet(until).await? {
                 (Packet::Connect(name, answer), _) if name == options.namespace => {
-                    client.sid = answer["sid"].as_str().unwrap_or_default().to_owned();
+                    answer["sid"].as_str().unwrap_or_default().clone_into(&mut client.sid);
                     return Ok(client);
                 }
                 (Packet::ConnectError(_, error), _) => return Err(ConnectError(error).into()),
@@ -133,7 +136,8 @@ impl Client {
         let url = format!("{}{}?{}", url.trim_end_matches('/'), options.path, query.finish());
         let headers: Vec<_> =
             options.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        let mut socket = RawSocket::connect(&url, &headers).await?;
+        let mut socket =
+            RawSocket::connect_narrow(&url, &headers, options.receive_buffer_bytes).await?;
         let open = match socket.receive(PATIENCE).await? {
             Received::Text(text) => text,
             other => bail!("no open packet: {other:?}"),
@@ -260,7 +264,7 @@ impl Client {
 
     /// Stays connected for `time` without reading: a slow reader, which answers no ping either.
     pub async fn stop_reading(&mut self, time: Duration) {
-        tokio::time::sleep(time).await;
+        self.socket.stop_reading(time).await;
     }
 
     /// Sends a text message as it is, well-formed or not.
@@ -363,3 +367,6 @@ impl std::fmt::Display for TransportEnd {
 }
 
 impl std::error::Error for TransportEnd {}
+
+#[cfg(test)]
+mod tests;

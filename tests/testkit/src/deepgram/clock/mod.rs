@@ -67,6 +67,11 @@ impl AudioClock {
         }
     }
 
+    /// Whether it can only count by the wall clock.
+    pub(crate) const fn is_wall(&self) -> bool {
+        matches!(self.kind, Kind::Wall(_))
+    }
+
     /// Takes in bytes; microseconds of audio received so far.
     pub(crate) fn feed(&mut self, bytes: &[u8]) -> u64 {
         if let Kind::Unknown(seen) = &mut self.kind {

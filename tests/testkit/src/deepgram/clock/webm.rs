@@ -63,9 +63,9 @@ impl Webm {
                 let content = self.buffer.get(body..body + size as usize)?;
                 let value = content.iter().fold(0_u64, |value, byte| value << 8 | u64::from(*byte));
                 if id as u32 == TIMECODE_SCALE {
-                    self.scale_ns = value
+                    self.scale_ns = value;
                 } else {
-                    self.cluster = value
+                    self.cluster = value;
                 }
             }
             SIMPLE_BLOCK | BLOCK => {
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     fn block(offset: i16) -> Vec<u8> {
-        let mut block = vec![0xA3, 0x80 | 24, 0x81];
+        let mut block = vec![0xA3, 0x98, 0x81];
         block.extend(offset.to_be_bytes());
         block.extend([0; 21]);
         block

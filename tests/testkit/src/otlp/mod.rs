@@ -220,3 +220,6 @@ fn read_value(value: Option<AnyValue>) -> Value {
         _ => Value::Null,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,0 @@
-//! Forged tokens, keys that end, and rows that appear once.

@@ -1,0 +1,62 @@
+/**
+ * Drives the live page in real Chromium, as a person would, against a running service.
+ *
+ *   node live_page.mjs URL#token=TOKEN WAV [--expect "words of the WAV"] [--out DIR] [--only NAME,NAME]
+ *
+ * Exits 0 when every scenario holds, 1 with the reasons when one does not, 2 when called wrongly.
+ */
+
+import { mkdirSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { paddedWav, wavSeconds } from './browser.mjs';
+import { SCENARIOS } from './scenarios.mjs';
+
+const SAMPLE_TEXT = 'And so, my fellow Americans, ask not what your country can do for you, ask what you can do for your country.';
+const SCENARIO_DEADLINE_MS = 120_000;
+
+function usage(text) {
+  console.error(`${text}\nusage: node live_page.mjs URL#token=TOKEN WAV [--expect WORDS] [--out DIR] [--only NAMES]`);
+  process.exit(2);
+}
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { expect: { type: 'string', default: SAMPLE_TEXT }, out: { type: 'string' }, only: { type: 'string' } },
+});
+const [url, wav] = positionals;
+if (!url || !wav) usage('an address and a WAV file are needed');
+if (!new URLSearchParams(new URL(url).hash.slice(1)).get('token')) usage('the address must end in #token=TOKEN');
+if (values.out) mkdirSync(values.out, { recursive: true });
+
+const wanted = values.only?.split(',');
+const scenarios = Object.entries(SCENARIOS).filter(([name]) => !wanted || wanted.includes(name));
+if (scenarios.length === 0) usage(`scenarios are ${Object.keys(SCENARIOS).join(', ')}`);
+
+const setup = {
+  url,
+  speech: paddedWav(wav),
+  seconds: wavSeconds(wav),
+  expect: values.expect,
+  sampleText: SAMPLE_TEXT,
+  out: values.out,
+};
+
+let failed = 0;
+for (const [name, run] of scenarios) {
+  const startedAt = performance.now();
+  let timer;
+  const deadline = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`took longer than ${SCENARIO_DEADLINE_MS / 1000} s`)), SCENARIO_DEADLINE_MS);
+  });
+  try {
+    const facts = await Promise.race([run(setup), deadline]);
+    console.log(`ok    ${name.padEnd(12)} ${((performance.now() - startedAt) / 1000).toFixed(1)} s  ${facts}`);
+  } catch (error) {
+    failed += 1;
+    console.error(`FAIL  ${name.padEnd(12)} ${error instanceof Error ? error.message : error}`);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+console.log(failed ? `${failed} of ${scenarios.length} scenarios failed` : `all ${scenarios.length} scenarios hold`);
+process.exit(failed ? 1 : 0);
