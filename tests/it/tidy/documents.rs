@@ -15,7 +15,7 @@ const NOT_OURS: [&str; 5] =
 
 fn documents() -> Vec<source::Source> {
     let mut documents = source::texts();
-    documents.retain(|source| source.path.ends_with(".md"));
+    documents.retain(|source| source::is(&source.path, "md"));
     documents
 }
 
@@ -30,7 +30,8 @@ fn configuration_is_documented() {
 #[test]
 fn documents_speak_of_variables_that_exist() {
     let looks_like_one = |word: &str| {
-        word.contains('_') && word.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
+        word.contains('_')
+            && word.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
     };
     let mut offences = Vec::new();
     for document in documents() {
@@ -56,7 +57,8 @@ fn links_lead_somewhere() {
             }
             let (path, anchor) = link.split_once('#').unwrap_or((link.as_str(), ""));
             let target = root().join(folder).join(path);
-            let there = if path.is_empty() { Some(document.text.clone()) } else { content(&target) };
+            let there =
+                if path.is_empty() { Some(document.text.clone()) } else { content(&target) };
             let found = there.is_some_and(|text| {
                 anchor.is_empty() || anchors(&text).iter().any(|known| known == anchor)
             });

@@ -59,7 +59,8 @@ fn names(rest: &str) -> Vec<String> {
 /// What a file takes from the crate's root, with the number of the line.
 fn imports(source: &Source) -> Vec<(usize, String)> {
     let code = source.code();
-    let foreign = |at: usize| code[..at].ends_with(|c: char| c.is_alphanumeric() || "_$".contains(c));
+    let foreign =
+        |at: usize| code[..at].ends_with(|c: char| c.is_alphanumeric() || "_$".contains(c));
     let mut found = Vec::new();
     let mut add = |at: usize, rest: &str| {
         let line = code[..at].matches('\n').count() + 1;
@@ -130,7 +131,7 @@ fn the_world_outside_never_imports_the_service() {
     let offences = outside.filter(|source| {
         let dependency = source.path.ends_with("Cargo.toml")
             && source.text.lines().any(|line| line.starts_with("audio-transcription-api"));
-        dependency || source.path.ends_with(".rs") && source.text.contains(&format!("{name}::"))
+        dependency || source::is(&source.path, "rs") && source.text.contains(&format!("{name}::"))
     });
     let mend = "write the field out by hand: a wrong rename must not pass on both sides";
     none(offences.map(|source| source.path), mend);

@@ -8,7 +8,8 @@ const NOT_SERVED: [&str; 4] = ["README.md", "package.json", ".d.ts", "LICENSE"];
 #[test]
 fn the_page_is_served_whole() {
     let pages = source::read("src/server/pages.rs");
-    let listed = pages.lines().filter_map(|line| line.trim().strip_prefix('"')?.split_once("\" => "));
+    let listed =
+        pages.lines().filter_map(|line| line.trim().strip_prefix('"')?.split_once("\" => "));
     let served: Vec<String> = listed.map(|(path, _)| path.to_owned()).collect();
     // `vendor` is foreign to every other rule, so its files are looked up here.
     let vendored = source::paths("page/vendor");
@@ -24,7 +25,7 @@ fn the_page_is_served_whole() {
 fn migrations_have_no_holes() {
     let files = source::paths("migrations");
     let names = files.iter().filter_map(|path| path.strip_prefix("migrations/"));
-    let migrations: Vec<&str> = names.filter(|name| name.ends_with(".sql")).collect();
+    let migrations: Vec<&str> = names.filter(|name| source::is(name, "sql")).collect();
     let wrong = migrations.iter().enumerate().filter_map(|(at, name)| {
         let number = format!("{:04}_", at + 1);
         (!name.starts_with(&number)).then(|| format!("{name} should begin with {number}"))
@@ -37,7 +38,8 @@ fn migrations_have_no_holes() {
 fn integration_tests_are_one_binary() {
     let main = source::read("tests/it/main.rs");
     let modules = source::paths("tests/it");
-    let names = modules.iter().filter_map(|path| path.strip_prefix("tests/it/")?.split(['/', '.']).next());
+    let names =
+        modules.iter().filter_map(|path| path.strip_prefix("tests/it/")?.split(['/', '.']).next());
     let mut names: Vec<String> = names.filter(|name| *name != "main").map(str::to_owned).collect();
     names.dedup();
     let declared = main.lines().filter_map(|line| line.strip_prefix("mod ")?.strip_suffix(';'));

@@ -2,10 +2,12 @@
 
 /// The rows of the first table under a heading: cells without their backticks.
 pub fn table(text: &str, heading: &str) -> Vec<Vec<String>> {
-    let titled = |line: &&str| line.starts_with('#') && line.trim_start_matches(['#', ' ']) == heading;
+    let titled =
+        |line: &&str| line.starts_with('#') && line.trim_start_matches(['#', ' ']) == heading;
     let under = text.lines().skip_while(|line| !titled(line)).skip(1);
     let section = under.take_while(|line| !line.starts_with('#'));
-    let rows = section.skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
+    let rows =
+        section.skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
     let rows: Vec<Vec<String>> = rows.skip(2).map(cells).collect();
     assert!(!rows.is_empty(), "there is no table under the heading \"{heading}\"");
     rows
@@ -58,7 +60,8 @@ pub fn anchors(text: &str) -> Vec<String> {
 
 #[test]
 fn a_table_is_read() {
-    let text = "# A\n\n## Codes\n\nwhy\n\n| code | x |\n|---|---|\n| `a` | 1 |\n| `b` | 2 |\n\n## B\n";
+    let text =
+        "# A\n\n## Codes\n\nwhy\n\n| code | x |\n|---|---|\n| `a` | 1 |\n| `b` | 2 |\n\n## B\n";
     assert_eq!(table(text, "Codes"), [["a", "1"], ["b", "2"]]);
     assert_eq!(first_column(text, "Codes"), ["a", "b"]);
     assert_eq!(links("[a](b.md) ```[c](d.md)``` [e](f.md#g)"), ["b.md", "f.md#g"]);

@@ -7,8 +7,8 @@ const FOREIGN: [&str; 7] =
     [".dev", ".git", ".pytest_cache", "__pycache__", "node_modules", "target", "vendor"];
 /// Kinds of files that are read as text.
 const TEXT: [&str; 20] = [
-    "conf", "css", "d.ts", "html", "ini", "js", "json", "lua", "md", "mjs", "py", "rs", "sh", "sql",
-    "svg", "toml", "ts", "txt", "yaml", "yml",
+    "conf", "css", "d.ts", "html", "ini", "js", "json", "lua", "md", "mjs", "py", "rs", "sh",
+    "sql", "svg", "toml", "ts", "txt", "yaml", "yml",
 ];
 
 /// One file: its path from the root, and its text.
@@ -52,6 +52,11 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// Whether a path names a file of that kind.
+pub fn is(path: &str, extension: &str) -> bool {
+    Path::new(path).extension().is_some_and(|its| its == extension)
+}
+
 /// The text of one file, which must be there.
 pub fn read(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
@@ -77,12 +82,14 @@ pub fn paths(folder: &str) -> Vec<String> {
 
 /// Every file of ours that is text; scripts have no extension.
 pub fn texts() -> Vec<Source> {
-    let extension = |path: &str| path.rsplit('/').next()?.split_once('.').map(|(_, e)| e.to_owned());
+    let extension =
+        |path: &str| path.rsplit('/').next()?.split_once('.').map(|(_, e)| e.to_owned());
     let is_text = |path: &String| {
         path != ".env"
             && !path.ends_with("package-lock.json")
             && extension(path).is_none_or(|extension| {
-                TEXT.iter().any(|kind| extension == *kind || extension.ends_with(&format!(".{kind}")))
+                TEXT.iter()
+                    .any(|kind| extension == *kind || extension.ends_with(&format!(".{kind}")))
             })
     };
     load(paths(".").into_iter().filter(is_text))
@@ -92,12 +99,12 @@ pub fn texts() -> Vec<Source> {
 pub fn rust() -> Vec<Source> {
     let folders = ["src", "tests", "loadtest"];
     let paths = folders.into_iter().flat_map(paths).chain(["build.rs".to_owned()]);
-    load(paths.filter(|path| path.ends_with(".rs")))
+    load(paths.filter(|path| is(path, "rs")))
 }
 
 /// The Rust files of the service alone.
 pub fn service() -> Vec<Source> {
-    load(paths("src").into_iter().filter(|path| path.ends_with(".rs")))
+    load(paths("src").into_iter().filter(|path| is(path, "rs")))
 }
 
 fn load(paths: impl Iterator<Item = String>) -> Vec<Source> {

@@ -71,7 +71,10 @@ fn functions_are_short() {
 
 #[test]
 fn a_long_function_is_seen() {
-    let text = format!("fn short() {{}}\n    pub(super) async fn long(\n    ) {{\n{}    }}\n", "x\n".repeat(70));
+    let text = format!(
+        "fn short() {{}}\n    pub(super) async fn long(\n    ) {{\n{}    }}\n",
+        "x\n".repeat(70)
+    );
     let source = Source { path: "a.rs".into(), text };
     assert_eq!(long_functions(&source), ["a.rs:2 long: 73 lines"]);
 }
@@ -104,7 +107,8 @@ fn nothing_is_left_for_later() {
     let stands_alone = |line: &str, word: &str| {
         line.match_indices(word).any(|(at, _)| {
             let letter = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
-            !letter(line[..at].chars().next_back()) && !letter(line[at + word.len()..].chars().next())
+            !letter(line[..at].chars().next_back())
+                && !letter(line[at + word.len()..].chars().next())
         })
     };
     let mut offences = Vec::new();
@@ -127,7 +131,8 @@ fn the_service_does_not_panic() {
         tests.iter().any(|module| stem == module || path.starts_with(&format!("{module}/")))
     };
     let sources: Vec<Source> = sources.into_iter().filter(|source| !tested(&source.path)).collect();
-    let words = [".unwrap()", ".expect(", "panic!(", "todo!(", "unimplemented!("].map(str::to_owned);
+    let words =
+        [".unwrap()", ".expect(", "panic!(", "todo!(", "unimplemented!("].map(str::to_owned);
     let offences = places(&sources, Source::production, &words);
     none(offences, "return an error, or make the impossible case unrepresentable");
 }

@@ -41,7 +41,11 @@ fn error_codes() {
     let real = ErrorKind::ALL.map(|kind| {
         format!("{} {} {}", kind.code(), yes(kind.retryable()), web::error::status(kind).as_u16())
     });
-    same(documented.collect(), real.to_vec(), "correct the table of error codes in docs/PROTOCOL.md");
+    same(
+        documented.collect(),
+        real.to_vec(),
+        "correct the table of error codes in docs/PROTOCOL.md",
+    );
 }
 
 #[test]
@@ -56,7 +60,11 @@ fn close_codes() {
     let documented = table(&text, "Close codes").into_iter().map(|row| row[..3].join(" "));
     let real = Close::ALL
         .map(|close| format!("{} {} {}", close.code(), close.reason(), yes(close.reconnect())));
-    same(documented.collect(), real.to_vec(), "correct the table of close codes in docs/PROTOCOL.md");
+    same(
+        documented.collect(),
+        real.to_vec(),
+        "correct the table of close codes in docs/PROTOCOL.md",
+    );
 }
 
 #[test]
@@ -78,7 +86,9 @@ fn events_of_the_client() {
     let door = read("src/live/socketio.rs");
     let mut real = literals(&door, ".on(");
     let listed = door.split("for event in [").nth(1).and_then(|rest| rest.split(']').next());
-    real.extend(listed.into_iter().flat_map(|list| list.split(", ")).map(|name| name.replace('"', "")));
+    real.extend(
+        listed.into_iter().flat_map(|list| list.split(", ")).map(|name| name.replace('"', "")),
+    );
     same(documented, real, "correct the table of the client's events in docs/PROTOCOL.md");
 }
 
@@ -132,7 +142,8 @@ fn labels_of_metrics() {
         let declared = code.split(&format!("pub {field}:")).next().unwrap_or_default();
         let comment = declared.lines().rev().skip_while(|line| !line.contains("///"));
         let comment: Vec<&str> = comment.take_while(|line| line.contains("///")).collect();
-        let row = documented.iter().find(|row| row[0] == name).map_or(String::new(), |row| row.join(" "));
+        let row =
+            documented.iter().find(|row| row[0] == name).map_or(String::new(), |row| row.join(" "));
         let comment = comment.into_iter().rev().collect::<Vec<_>>().join(" ");
         for label in super::markdown::quoted(&comment) {
             if !row.contains(&label) {
