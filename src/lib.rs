@@ -3,7 +3,7 @@
 //! Slices stand on floors: a file imports only from lower floors or from its own slice.
 //!
 //! ```text
-//! main ► cli · server · app · live · usage · providers · media · auth · outbound web
+//! main ► cli · server · app · live · usage · providers · media · auth · web
 //!      · postgres redis · telemetry · probe backoff · lifecycle config model
 //! ```
 //!
@@ -28,4 +28,4 @@ mod redis;
 pub mod server;
 pub mod telemetry;
 pub mod usage;
-mod web;
+pub mod web;

@@ -217,8 +217,10 @@ impl Session {
                 log_patterns::stream_started(user, language, provider, request_id.as_deref());
             }
             Upstreamed::Sent(seq, at) => {
-                if let Some(trace) = &mut self.trace {
-                    trace.sent(seq, at);
+                if let Some(waited) = self.trace.as_mut().and_then(|trace| trace.sent(seq, at)) {
+                    let provider = label("provider", self.service.live.name());
+                    let waited_ms = waited.as_secs_f64() * 1000.0;
+                    self.service.metrics.send_latency_ms.record(waited_ms, &[provider]);
                 }
             }
             Upstreamed::Text(segment) => self.text(*segment),
