@@ -153,12 +153,11 @@ impl Upstream {
                     self.state = State::Over;
                     Some(Upstreamed::Finished)
                 }
-                State::Idle => std::future::pending().await,
                 State::Open(open) => {
                     let event = open.turn(&mut self.ring, self.finishing).await;
                     event.and_then(|event| self.heard(event))
                 }
-                State::Over => std::future::pending().await,
+                State::Idle | State::Over => std::future::pending().await,
             };
             if let Some(learned) = learned {
                 return learned;
