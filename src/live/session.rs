@@ -146,7 +146,8 @@ impl Session {
         self.take(&mut upstream, first);
         let mut tick = ticker();
         let mut deadline = None;
-        let soft = service.shutdown.soft().clone();
+        let (soft, hard) = (service.shutdown.soft().clone(), service.shutdown.hard().clone());
+        let mut draining = false;
         let outcome = loop {
             let finishing = deadline.is_some();
             tokio::select! {
@@ -163,7 +164,15 @@ impl Session {
                     }
                 }
                 _ = tick.tick() => self.tick(&upstream),
-                () = soft.cancelled(), if !finishing => self.inbox.close(),
+                () = soft.cancelled(), if !draining => {
+                    draining = true;
+                    self.inbox.close();
+                }
+                // Cut, but not without handing over what is to be billed.
+                () = hard.cancelled() => {
+                    let text = "the replica is shutting down";
+                    break Outcome::Failed(Error::new(ErrorKind::ShuttingDown, text));
+                }
                 () = sleep_until(deadline.unwrap_or_else(Instant::now)), if finishing => {
                     break Outcome::Failed(Error::new(ErrorKind::Timeout, super::wire::text::PROVIDER));
                 }
