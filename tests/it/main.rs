@@ -8,4 +8,5 @@ mod live_doors;
 mod local_engine;
 mod official_clients;
 mod outages;
+mod real_speech;
 mod startup;
