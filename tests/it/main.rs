@@ -6,7 +6,9 @@ mod harness;
 mod live_doors;
 #[cfg(feature = "local-speech")]
 mod local_engine;
+mod metrics;
 mod official_clients;
 mod outages;
 mod real_speech;
 mod startup;
+mod traces;
