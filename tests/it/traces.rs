@@ -218,7 +218,10 @@ async fn a_collector_that_fails_holds_nobody_up() {
         speaker.assert_whole();
         let told = Instant::now();
         process.guard.signal(Signal::Terminate).expect("told");
-        assert_eq!(process.guard.wait(SOON).expect("it ended"), 0, "{}", process.log());
+        let ended = process.guard.wait(SOON);
+        let log = || format!("{:?}\n{}", threads(process.guard.pid()), process.log());
+        let code = ended.unwrap_or_else(|error| panic!("{error}: {}", log()));
+        assert_eq!(code, 0, "{}", process.log());
         println!("{endpoint}: exit after {:?}", told.elapsed());
         assert!(told.elapsed() < Duration::from_secs(6), "{:?}", told.elapsed());
     }
