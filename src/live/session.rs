@@ -169,35 +169,44 @@ impl Session {
         self.take(&mut upstream, first);
         let mut tick = ticker();
         let mut deadline = None;
-        let soft = service.shutdown.soft().clone();
+        let (soft, hard) = (service.shutdown.soft().clone(), service.shutdown.hard().clone());
+        let mut draining = false;
         let outcome = loop {
             let finishing = deadline.is_some();
             tokio::select! {
-                chunk = self.inbox.next(), if !finishing && upstream.has_room() => match chunk {
-                    Some(chunk) => self.take(&mut upstream, chunk),
-                    None => {
-                        upstream.finish();
-                        deadline = Some(Instant::now() + FINISHING);
-                    }
-                },
-                learned = upstream.next() => {
-                    if let Some(outcome) = self.learn(&mut upstream, learned) {
-                        break outcome;
-                    }
-                }
-                _ = tick.tick() => {
-                    self.tick(&mut upstream);
-                    if let Some(outcome) =
-                        upstream.leave_if_mute().and_then(|left| self.learn(&mut upstream, left))
-                    {
-                        break outcome;
-                    }
-                }
-                () = soft.cancelled(), if !finishing => self.inbox.close(),
-                () = sleep_until(deadline.unwrap_or_else(Instant::now)), if finishing => {
-                    break Outcome::Failed(Error::new(ErrorKind::Timeout, super::wire::text::PROVIDER));
+                        chunk = self.inbox.next(), if !finishing && upstream.has_room() => match chunk {
+                            Some(chunk) => self.take(&mut upstream, chunk),
+                            None => {
+                                upstream.finish();
+                                deadline = Some(Instant::now() + FINISHING);
+                            }
+                        },
+                        learned = upstream.next() => {
+                            if let Some(outcome) = self.learn(&mut upstream, learned) {
+                                break outcome;
+                            }
+                        }
+            _ = tick.tick() => {
+                self.tick(&mut upstream);
+                if let Some(outcome) =
+                    upstream.leave_if_mute().and_then(|left| self.learn(&mut upstream, left))
+                {
+                    break outcome;
                 }
             }
+            () = soft.cancelled(), if !draining => {
+                draining = true;
+                self.inbox.close();
+            }
+            // Cut, but not without handing over what is to be billed.
+            () = hard.cancelled() => {
+                let text = "the replica is shutting down";
+                break Outcome::Failed(Error::new(ErrorKind::ShuttingDown, text));
+            }
+                        () = sleep_until(deadline.unwrap_or_else(Instant::now)), if finishing => {
+                            break Outcome::Failed(Error::new(ErrorKind::Timeout, super::wire::text::PROVIDER));
+                        }
+                    }
         };
         (outcome, self.end(upstream.covered_ms()))
     }

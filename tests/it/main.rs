@@ -7,11 +7,15 @@ mod harness;
 mod live_doors;
 #[cfg(feature = "local-speech")]
 mod local_engine;
+mod metrics;
 mod official_clients;
 mod oracle;
 mod outages;
+#[cfg(feature = "local-speech")]
+mod real_speech;
 mod startup;
 mod tidy;
+mod traces;
 mod upstream_faults;
 mod upstream_idle;
 mod upstream_oddities;

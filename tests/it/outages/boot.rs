@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use testkit::process::{Postgres, Redis};
+use testkit::process::{Postgres, Redis, Signal};
 
 use super::{ready, variables, wait_until_ready};
-use crate::harness::{Ledger, SOON, ServiceProcess, Speaker, doors};
+use crate::harness::{LONG, Ledger, SOON, ServiceProcess, Speaker, doors};
 
 /// How soon a process must listen, on a machine that is busy with other tests.
 const AT_ONCE: Duration = Duration::from_secs(5);
@@ -75,4 +75,23 @@ async fn without_either_a_stream_runs_and_is_billed_later() {
     postgres.restart().expect("back");
     wait_until_ready(&process, 200, "ready", &[]).await;
     Ledger(&url).wait_for(speaker.said_ms(), SOON).await;
+}
+
+/// A replica that is told to stop before it ever saw its database waits for it within its limit.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drain_waits_for_a_schema_that_was_never_seen() {
+    let mut postgres = Postgres::start().expect("postgres");
+    let url = postgres.create_database().expect("a database");
+    postgres.stop().expect("stopped");
+    let (variables, _deepgram) = variables(&url, &crate::harness::redis_url()).await;
+    let mut process = ServiceProcess::start(&variables).await;
+    let (socket, _) = doors::websocket(&process.url(), &process.token()).await.expect("in");
+    let mut speaker = Speaker::new(socket, 1);
+    speaker.say(30).await;
+    speaker.finish().await;
+    process.guard.signal(Signal::Terminate).expect("told");
+    speaker.hear_out().await;
+    postgres.restart().expect("back");
+    Ledger(&url).wait_for(speaker.said_ms(), LONG).await;
+    assert_eq!(process.guard.wait(SOON).expect("it ended"), 0, "{}", process.log());
 }
