@@ -17,7 +17,7 @@ use super::{
     timeline::Timeline,
     trace::SessionTrace,
     upstream::{Upstream, Upstreamed},
-    wire::{AudioAck, Event, SpeechStarted, Transcription, UtteranceEnd},
+    wire::{AudioAck, Event, SpeechStarted, Transcription, UtteranceEnd, text},
 };
 use crate::{
     model::{AudioChunk, Error, ErrorKind, Segment, SessionId},
@@ -46,6 +46,16 @@ pub enum Outcome {
     Silent,
     /// It could not go on.
     Failed(Error),
+}
+
+impl Outcome {
+    fn cut() -> Self {
+        Self::Failed(Error::new(ErrorKind::ShuttingDown, "the replica is shutting down"))
+    }
+
+    fn late() -> Self {
+        Self::Failed(Error::new(ErrorKind::Timeout, text::PROVIDER))
+    }
 }
 
 /// What a session leaves behind: its last acknowledgement, once usage is durable that far.
@@ -163,52 +173,47 @@ impl Session {
     }
 
     async fn stream(mut self, first: AudioChunk) -> (Outcome, Option<Receipt>) {
-        let service = self.service.clone();
-        let stream = self.options.stream.clone();
-        let mut upstream = Upstream::open(service.live.clone(), stream, service.metrics.clone());
+        let (live, metrics) = (self.service.live.clone(), self.service.metrics.clone());
+        let mut upstream = Upstream::open(live, self.options.stream.clone(), metrics);
         self.take(&mut upstream, first);
-        let mut tick = ticker();
-        let mut deadline = None;
-        let (soft, hard) = (service.shutdown.soft().clone(), service.shutdown.hard().clone());
-        let mut draining = false;
-        let outcome = loop {
+        let outcome = self.turns(&mut upstream).await;
+        (outcome, self.end(upstream.covered_ms()))
+    }
+
+    /// Takes whatever comes next, until the session is over.
+    async fn turns(&mut self, upstream: &mut Upstream) -> Outcome {
+        let shutdown = self.service.shutdown.clone();
+        let (mut tick, mut deadline, mut draining) = (ticker(), None, false);
+        loop {
             let finishing = deadline.is_some();
-            tokio::select! {
-                        chunk = self.inbox.next(), if !finishing && upstream.has_room() => match chunk {
-                            Some(chunk) => self.take(&mut upstream, chunk),
-                            None => {
-                                upstream.finish();
-                                deadline = Some(Instant::now() + FINISHING);
-                            }
-                        },
-                        learned = upstream.next() => {
-                            if let Some(outcome) = self.learn(&mut upstream, learned) {
-                                break outcome;
-                            }
-                        }
-            _ = tick.tick() => {
-                self.tick(&mut upstream);
-                if let Some(outcome) =
-                    upstream.leave_if_mute().and_then(|left| self.learn(&mut upstream, left))
-                {
-                    break outcome;
-                }
-            }
-            () = soft.cancelled(), if !draining => {
-                draining = true;
-                self.inbox.close();
-            }
-            // Cut, but not without handing over what is to be billed.
-            () = hard.cancelled() => {
-                let text = "the replica is shutting down";
-                break Outcome::Failed(Error::new(ErrorKind::ShuttingDown, text));
-            }
-                        () = sleep_until(deadline.unwrap_or_else(Instant::now)), if finishing => {
-                            break Outcome::Failed(Error::new(ErrorKind::Timeout, super::wire::text::PROVIDER));
+            let over = tokio::select! {
+                chunk = self.inbox.next(), if !finishing && upstream.has_room() => {
+                    match chunk {
+                        Some(chunk) => self.take(upstream, chunk),
+                        None => {
+                            upstream.finish();
+                            deadline = Some(Instant::now() + FINISHING);
                         }
                     }
-        };
-        (outcome, self.end(upstream.covered_ms()))
+                    None
+                }
+                learned = upstream.next() => self.learn(upstream, learned),
+                _ = tick.tick() => self.tick(upstream),
+                () = shutdown.soft().cancelled(), if !draining => {
+                    draining = true;
+                    self.inbox.close();
+                    None
+                }
+                // Cut, but not without handing over what is to be billed.
+                () = shutdown.hard().cancelled() => Some(Outcome::cut()),
+                () = sleep_until(deadline.unwrap_or_else(Instant::now)), if finishing => {
+                    Some(Outcome::late())
+                }
+            };
+            if let Some(outcome) = over {
+                return outcome;
+            }
+        }
     }
 
     fn take(&mut self, upstream: &mut Upstream, chunk: AudioChunk) {
@@ -308,7 +313,7 @@ impl Session {
         }
     }
 
-    fn tick(&mut self, upstream: &mut Upstream) {
+    fn tick(&mut self, upstream: &mut Upstream) -> Option<Outcome> {
         let covered_ms = upstream.covered_ms();
         if let Some(meter) = &mut self.meter {
             if self.metered_at.elapsed() >= self.service.checkpoint {
@@ -324,6 +329,7 @@ impl Session {
         {
             self.finalize_asked_ms = self.received_ms;
         }
+        upstream.leave_if_mute().and_then(|left| self.learn(upstream, left))
     }
 
     /// Tells how far audio is durable when that moved, and otherwise often enough to be alive.
