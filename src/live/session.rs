@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
+use tokio::{
+    sync::watch,
+    time::{Instant, Interval, MissedTickBehavior, interval, sleep_until, timeout},
+};
 
 use super::{
     LiveService,
@@ -31,6 +34,9 @@ const FINALIZE_AFTER_MS: u64 = 20_000;
 /// How long the last words may take once no more audio comes.
 const FINISHING: Duration = Duration::from_secs(30);
 
+/// How long the last acknowledgement may wait for the database.
+const RECEIPT: Duration = Duration::from_secs(5);
+
 /// How a session ended.
 #[derive(Debug)]
 pub enum Outcome {
@@ -40,6 +46,23 @@ pub enum Outcome {
     Silent,
     /// It could not go on.
     Failed(Error),
+}
+
+/// What a session leaves behind: its last acknowledgement, once usage is durable that far.
+#[derive(Debug)]
+pub struct Receipt {
+    durable_ms: watch::Receiver<u64>,
+    ack: AudioAck,
+}
+
+impl Receipt {
+    /// Waits for the last usage to be durable; `None` if that takes too long.
+    pub async fn acknowledged(mut self) -> Option<Event> {
+        let until_ms = self.ack.acked_ms;
+        let durable = self.durable_ms.wait_for(|durable_ms| *durable_ms >= until_ms);
+        timeout(RECEIPT, durable).await.ok()?.ok()?;
+        Some(Event::AudioAck(self.ack))
+    }
 }
 
 /// Everything that one session owns.
@@ -91,7 +114,7 @@ impl Session {
     }
 
     /// Runs to the end: its last words are in the outbox and its usage is handed over.
-    pub async fn run(mut self) -> Outcome {
+    pub async fn run(mut self) -> (Outcome, Option<Receipt>) {
         let soft = self.service.shutdown.soft().clone();
         let first = tokio::select! {
             first = intake::first(&self.inbox, &self.options) => first,
@@ -99,8 +122,8 @@ impl Session {
             () = soft.cancelled() => Ok(None),
         };
         match first {
-            Ok(None) => Outcome::Silent,
-            Err(error) => Outcome::Failed(error),
+            Ok(None) => (Outcome::Silent, None),
+            Err(error) => (Outcome::Failed(error), None),
             Ok(Some(intake)) => {
                 self.options.stream.format = intake.format;
                 self.inbox.set_bound(intake::inbox_bound(intake.format));
@@ -139,7 +162,7 @@ impl Session {
         }));
     }
 
-    async fn stream(mut self, first: AudioChunk) -> Outcome {
+    async fn stream(mut self, first: AudioChunk) -> (Outcome, Option<Receipt>) {
         let service = self.service.clone();
         let stream = self.options.stream.clone();
         let mut upstream = Upstream::open(service.live.clone(), stream, service.metrics.clone());
@@ -169,8 +192,7 @@ impl Session {
                 }
             }
         };
-        self.end(upstream.covered_ms());
-        outcome
+        (outcome, self.end(upstream.covered_ms()))
     }
 
     fn take(&mut self, upstream: &mut Upstream, chunk: AudioChunk) {
@@ -292,19 +314,25 @@ impl Session {
             return;
         }
         (self.acked_ms, self.acked_at) = (acked_ms, Instant::now());
-        self.outbox.push(Event::AudioAck(AudioAck {
+        let ack = self.ack(acked_ms);
+        self.outbox.push(Event::AudioAck(ack));
+    }
+
+    fn ack(&mut self, acked_ms: u64) -> AudioAck {
+        AudioAck {
             session_id: self.id.to_string(),
             acked_seq: self.timeline.acknowledge(acked_ms),
             acked_ms,
             timestamp: self.service.clock.timestamp(),
-        }));
+        }
     }
 
-    fn end(&mut self, covered_ms: u64) {
+    fn end(&mut self, covered_ms: u64) -> Option<Receipt> {
         self.inbox.close();
-        if let Some(meter) = self.meter.take() {
-            meter.finish(covered_ms);
-        }
+        let meter = self.meter.take()?;
+        let durable_ms = meter.durable_ms();
+        meter.finish(covered_ms);
+        Some(Receipt { durable_ms, ack: self.ack(covered_ms) })
     }
 }
 

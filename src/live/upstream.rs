@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use futures_util::{FutureExt, future::BoxFuture};
 use tokio::time::{Sleep, sleep};
 
-use super::{backoff::Backoff, pace::Pace, ring::Ring, splice};
+use super::{pace::Pace, recovery::Recovery, ring::Ring, splice};
 use crate::{
     model::{AudioChunk, Segment},
     providers::{
@@ -49,7 +49,7 @@ pub struct Upstream {
     metrics: Metrics,
     ring: Ring,
     state: State,
-    backoff: Backoff,
+    recovery: Recovery,
     /// F: the end of the last final, in session audio.
     covered_ms: u64,
     finishing: bool,
@@ -75,8 +75,8 @@ impl Upstream {
     pub fn open(live: Live, options: StreamOptions, metrics: Metrics) -> Self {
         let ring = Ring::new(options.format);
         let state = State::Connecting(connect(live.clone(), options.clone()));
-        let backoff = Backoff::default();
-        Self { live, options, metrics, ring, state, backoff, covered_ms: 0, finishing: false }
+        let recovery = Recovery::default();
+        Self { live, options, metrics, ring, state, recovery, covered_ms: 0, finishing: false }
     }
 
     /// Whether it can take more audio now.
@@ -141,7 +141,7 @@ impl Upstream {
             let error = ProviderError::new(ErrorClass::Unavailable, "no_replay", detail);
             return Some(self.over(error));
         };
-        let rate = self.ring.bytes_per_second().filter(|_| self.backoff.is_recovering());
+        let rate = self.ring.bytes_per_second().filter(|_| self.recovery.is_recovering());
         let pace = rate.map(Pace::start);
         let (model, request_id) = (stream.model.clone(), stream.request_id.clone());
         self.state = State::Open(Open { stream, origin_ms, pace, close_sent: false });
@@ -174,7 +174,7 @@ impl Upstream {
         if until_ms <= self.covered_ms {
             return None;
         }
-        self.backoff.succeeded();
+        self.recovery.succeeded();
         self.covered_ms = until_ms;
         self.ring.cover(until_ms);
         Some(Upstreamed::Covered(until_ms))
@@ -217,7 +217,7 @@ impl Upstream {
         if !error.class.retryable() {
             return Some(self.over(error));
         }
-        let Some(delay) = self.backoff.next(error.retry_after) else {
+        let Some(delay) = self.recovery.next_delay(error.retry_after) else {
             return Some(self.over(error));
         };
         tracing::warn!(
