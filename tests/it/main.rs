@@ -12,7 +12,6 @@ mod oracle;
 mod outages;
 mod startup;
 mod tidy;
-mod tidy;
 mod upstream_faults;
 mod upstream_idle;
 mod upstream_oddities;

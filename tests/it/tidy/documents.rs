@@ -58,7 +58,8 @@ fn documents_speak_of_files_that_exist() {
         })
     };
     let mut offences = Vec::new();
-    for document in documents() {
+    // What fixtures are taken from has files of its own.
+    for document in documents().into_iter().filter(|of| !of.path.starts_with("tests/fixtures/")) {
         for span in quoted(&document.text) {
             let plain = span.chars().all(|c| c.is_alphanumeric() || "._-/".contains(c));
             let ours = plain && !span.starts_with(['/', '.']) && !span.starts_with("vendor/");
