@@ -13,6 +13,7 @@ mod payload;
 mod recovery;
 mod request;
 mod ring;
+mod said;
 mod session;
 pub mod socketio;
 mod splice;

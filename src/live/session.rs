@@ -185,7 +185,14 @@ impl Session {
                         break outcome;
                     }
                 }
-                _ = tick.tick() => self.tick(&upstream),
+                _ = tick.tick() => {
+                    self.tick(&mut upstream);
+                    if let Some(outcome) =
+                        upstream.leave_if_mute().and_then(|left| self.learn(&mut upstream, left))
+                    {
+                        break outcome;
+                    }
+                }
                 () = soft.cancelled(), if !finishing => self.inbox.close(),
                 () = sleep_until(deadline.unwrap_or_else(Instant::now)), if finishing => {
                     break Outcome::Failed(Error::new(ErrorKind::Timeout, super::wire::text::PROVIDER));
@@ -211,6 +218,7 @@ impl Session {
         match learned {
             Upstreamed::Opened { model, request_id } => {
                 tracing::debug!(session = %self.id, model, request_id, "upstream opened");
+                self.finalize_asked_ms = 0;
                 let language = self.options.stream.language;
                 let provider = self.service.live.name();
                 let user = &self.caller.principal.subject;
@@ -291,7 +299,7 @@ impl Session {
         }
     }
 
-    fn tick(&mut self, upstream: &Upstream) {
+    fn tick(&mut self, upstream: &mut Upstream) {
         let covered_ms = upstream.covered_ms();
         if let Some(meter) = &mut self.meter {
             if self.metered_at.elapsed() >= self.service.checkpoint {
@@ -302,9 +310,10 @@ impl Session {
             self.acknowledge(durable_ms);
         }
         let waiting_since = covered_ms.max(self.finalize_asked_ms);
-        if self.received_ms.saturating_sub(waiting_since) >= FINALIZE_AFTER_MS {
+        if self.received_ms.saturating_sub(waiting_since) >= FINALIZE_AFTER_MS
+            && upstream.finalize()
+        {
             self.finalize_asked_ms = self.received_ms;
-            upstream.finalize();
         }
     }
 

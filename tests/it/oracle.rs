@@ -61,35 +61,49 @@ pub async fn stop_raw(socket: &mut RawSocket) {
     socket.send_json(&json!({ "type": "stop_streaming" })).await.expect("sent");
 }
 
-/// Everything until `streaming_stopped`, that among it, as messages of the raw door.
-pub async fn until_stopped(client: &mut socketio::Client, deadline: Duration) -> Vec<Value> {
+/// Everything until a message fits, that among it, as messages of the raw door.
+pub async fn listen(
+    client: &mut socketio::Client,
+    deadline: Duration,
+    fits: impl Fn(&Value) -> bool,
+) -> Vec<Value> {
     let until = Instant::now() + deadline;
-    let mut heard = Vec::new();
-    loop {
+    let mut heard: Vec<Value> = Vec::new();
+    while !heard.last().is_some_and(&fits) {
         let left = until.saturating_duration_since(Instant::now());
         let event = client.receive_until(left, |_| true).await;
         let event = event.unwrap_or_else(|error| panic!("{error}; heard {heard:#?}"));
         let mut json = event.json();
-        json["type"] = event.name.clone().into();
+        json["type"] = event.name.into();
         heard.push(json);
-        if event.name == "streaming_stopped" {
-            return heard;
-        }
     }
+    heard
+}
+
+/// The same through the raw door.
+pub async fn listen_raw(
+    socket: &mut RawSocket,
+    deadline: Duration,
+    fits: impl Fn(&Value) -> bool,
+) -> Vec<Value> {
+    let until = Instant::now() + deadline;
+    let mut heard: Vec<Value> = Vec::new();
+    while !heard.last().is_some_and(&fits) {
+        let left = until.saturating_duration_since(Instant::now());
+        let message = socket.receive_json(left).await;
+        heard.push(message.unwrap_or_else(|error| panic!("{error}; heard {heard:#?}")));
+    }
+    heard
+}
+
+/// Everything until `streaming_stopped`.
+pub async fn until_stopped(client: &mut socketio::Client, deadline: Duration) -> Vec<Value> {
+    listen(client, deadline, |message| message["type"] == "streaming_stopped").await
 }
 
 /// The same through the raw door.
 pub async fn until_stopped_raw(socket: &mut RawSocket, deadline: Duration) -> Vec<Value> {
-    let until = Instant::now() + deadline;
-    let mut heard = Vec::new();
-    loop {
-        let left = until.saturating_duration_since(Instant::now());
-        let message = socket.receive_json(left).await;
-        heard.push(message.unwrap_or_else(|error| panic!("{error}; heard {heard:#?}")));
-        if named(&heard, "streaming_stopped").next().is_some() {
-            return heard;
-        }
-    }
+    listen_raw(socket, deadline, |message| message["type"] == "streaming_stopped").await
 }
 
 /// The messages of that type.

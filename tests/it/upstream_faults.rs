@@ -1,8 +1,8 @@
 //! A provider that breaks in mid-stream: every word still arrives once, in its place, billed once.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use testkit::{
     deepgram::{Action, At, Config, Fault, Record},
     numbered::NumberedAudio,
@@ -10,7 +10,7 @@ use testkit::{
 
 use crate::{
     harness::{Setup, TestApp},
-    oracle::{self, numbered},
+    oracle::{self, SOON, numbered},
 };
 
 const CHUNKS: u32 = 50;
@@ -106,19 +106,22 @@ async fn a_break_while_idle_costs_no_connection() {
     let mut client = app.socketio().await;
     oracle::speak(&mut client, audio, 0..20).await;
     let covered = |record: &Record| record.finals.last().is_some_and(|f| f.end_us == 2_000_000);
-    app.deepgram().wait_for_stream(oracle::SOON, covered).await.expect("covered");
+    app.deepgram().wait_for_stream(SOON, covered).await.expect("covered");
     app.deepgram().inject(None, &close(1011, "NET-0001"));
     let noticed = async || app.metric("upstream_failures_total", &[]) == 1;
-    testkit::wait_until("the break", oracle::SOON, noticed).await.expect("noticed");
-    assert_eq!(app.deepgram().open_streams(), 0);
+    testkit::wait_until("the break", SOON, noticed).await.expect("noticed");
+    let later = Instant::now() + Duration::from_secs(2);
+    let passed = |message: &Value| message["type"] == "audio_ack" && Instant::now() > later;
+    let mut heard = oracle::listen(&mut client, SOON, passed).await;
+    assert_eq!(app.deepgram().requests().len(), 1);
     oracle::speak(&mut client, audio, 20..40).await;
     oracle::stop(&mut client).await;
-    oracle::assert_whole(&oracle::until_stopped(&mut client, RECOVERY).await, 40);
+    heard.extend(oracle::until_stopped(&mut client, RECOVERY).await);
+    oracle::assert_whole(&heard, 40);
     let streams = app.deepgram().streams();
     assert_eq!(streams.len(), 2);
-    let pause = streams[1].opened_at - streams[0].last_audio_at.expect("audio");
     let wait = streams[1].first_audio_at.expect("audio") - streams[1].opened_at;
-    assert!(wait < Duration::from_secs(1), "opened for audio: {wait:?} after {pause:?}");
+    assert!(wait < Duration::from_secs(1), "opened for audio, which took {wait:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -127,12 +130,12 @@ async fn a_stop_after_a_break_while_idle_needs_no_connection() {
     let mut client = app.socketio().await;
     oracle::speak(&mut client, NumberedAudio::linear16(1, 1), 0..20).await;
     let covered = |record: &Record| record.finals.last().is_some_and(|f| f.end_us == 2_000_000);
-    app.deepgram().wait_for_stream(oracle::SOON, covered).await.expect("covered");
+    app.deepgram().wait_for_stream(SOON, covered).await.expect("covered");
     app.deepgram().go_down();
     let noticed = async || app.metric("upstream_failures_total", &[]) == 1;
-    testkit::wait_until("the break", oracle::SOON, noticed).await.expect("noticed");
+    testkit::wait_until("the break", SOON, noticed).await.expect("noticed");
     oracle::stop(&mut client).await;
-    oracle::assert_whole(&oracle::until_stopped(&mut client, oracle::SOON).await, 20);
+    oracle::assert_whole(&oracle::until_stopped(&mut client, SOON).await, 20);
     oracle::assert_billed(&app, 20).await;
 }
 
@@ -143,11 +146,11 @@ async fn a_provider_that_goes_down_and_comes_back() {
     let mut client = app.socketio().await;
     oracle::speak(&mut client, audio, 0..15).await;
     let hearing = |record: &Record| record.heard >= Duration::from_millis(1500);
-    app.deepgram().wait_for_stream(oracle::SOON, hearing).await.expect("heard");
+    app.deepgram().wait_for_stream(SOON, hearing).await.expect("heard");
     app.deepgram().go_down();
     oracle::speak(&mut client, audio, 15..CHUNKS).await;
     let refused = async || app.metric("upstream_connects_total", &["unavailable"]) >= 2;
-    testkit::wait_until("attempts", oracle::SOON, refused).await.expect("attempts");
+    testkit::wait_until("attempts", SOON, refused).await.expect("attempts");
     app.deepgram().come_back().await.expect("back");
     oracle::stop(&mut client).await;
     oracle::assert_whole(&oracle::until_stopped(&mut client, RECOVERY).await, CHUNKS);
@@ -175,4 +178,20 @@ async fn a_break_between_the_finals_of_two_channels() {
         let expected: Vec<_> = (0..CHUNKS * oracle::FRAMES_PER_CHUNK).collect();
         assert_eq!(oracle::numbers(&finals), expected, "channel {channel}");
     }
+}
+
+/// The provider answers pings and hears everything, but says nothing more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_provider_that_falls_silent() {
+    let app = Setup::new().deepgram(brisk()).start().await;
+    app.deepgram().plan(vec![Fault::at_audio(Duration::from_secs(2), Action::StopAnswering)]);
+    let audio = NumberedAudio::linear16(1, 1);
+    let mut client = app.socketio().await;
+    oracle::speak(&mut client, audio, 0..230).await;
+    let left = |streams: &[Record]| streams.len() == 2;
+    app.deepgram().wait_for(Duration::from_secs(20), left).await.expect("left for another");
+    assert_eq!(app.deepgram().streams()[0].count_texts("Finalize"), 1);
+    oracle::stop(&mut client).await;
+    let heard = oracle::until_stopped(&mut client, Duration::from_secs(40)).await;
+    oracle::assert_whole(&heard, 230);
 }
