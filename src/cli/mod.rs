@@ -8,6 +8,7 @@ use std::{
     fmt::Display,
     io::{self, Write},
     process::ExitCode,
+    time::Duration,
 };
 
 use clap::{Parser, Subcommand};
@@ -16,6 +17,9 @@ use crate::{
     config::{self, Config, Env, Faults},
     postgres::{self, Database},
 };
+
+/// How long blocking calls may go on once the service has stopped.
+const LINGER: Duration = Duration::from_millis(200);
 
 /// Real-time and recorded speech to text over Socket.IO, WebSocket and REST.
 #[derive(Debug, Parser)]
@@ -110,13 +114,21 @@ fn execute(command: Command, env: fn() -> Result<Env, String>) -> Result<(), Fai
         Command::Config { markdown: true, .. } => Ok(print(&config::markdown())?),
         Command::Config { env_example: true, .. } => Ok(print(&config::env_example())?),
         Command::Config { .. } => Ok(print(&config::text())?),
-        Command::Serve => Ok(runtime()?.block_on(crate::server::serve(load(env)?))?),
+        Command::Serve => serve(load(env)?),
         Command::Migrate => Ok(runtime()?.block_on(migrate(&load(env)?))?),
         Command::Healthcheck => {
             let port = load(env)?.server.port;
             Ok(runtime()?.block_on(healthcheck::ask(port))?)
         }
     }
+}
+
+fn serve(config: Config) -> Result<(), Failure> {
+    let runtime = runtime()?;
+    let served = runtime.block_on(crate::server::serve(config));
+    // A blocking call, such as a name look-up, must not hold up the end.
+    runtime.shutdown_timeout(LINGER);
+    Ok(served?)
 }
 
 fn load(env: fn() -> Result<Env, String>) -> Result<Config, Failure> {

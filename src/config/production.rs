@@ -89,6 +89,12 @@ pub(super) fn inspect(config: &Config, reader: &mut Reader<'_>) {
                 .to_owned(),
         );
     }
+    if let Some(path) = &config.providers.google_credentials
+        && let Err(error) = std::fs::File::open(path)
+    {
+        let warning = format!("GOOGLE_APPLICATION_CREDENTIALS cannot be read: {error}");
+        reader.warnings.push(warning);
+    }
     if config.server.max_connections < config.live.max_sessions {
         let warning = "MAX_CONNECTIONS is below LIVE_MAX_SESSIONS, which is then never reached";
         reader.warnings.push(warning.to_owned());

@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    time::{Instant, UNIX_EPOCH},
+    time::{Duration, Instant, UNIX_EPOCH},
 };
 
 use opentelemetry::{
@@ -57,12 +57,16 @@ impl SessionTrace {
         self.chunks.push_back(Stages { seq, bytes, end_ms, received, queued, sent: None });
     }
 
-    /// The provider's connection wrote the chunk.
-    pub fn sent(&mut self, seq: u64, at: Instant) {
+    /// The provider's connection wrote the chunk; returns how long after its arrival, the first
+    /// time.
+    pub fn sent(&mut self, seq: u64, at: Instant) -> Option<Duration> {
         let index = self.chunks.partition_point(|chunk| chunk.seq < seq);
-        if let Some(chunk) = self.chunks.get_mut(index).filter(|chunk| chunk.seq == seq) {
-            chunk.sent.get_or_insert(at);
+        let chunk = self.chunks.get_mut(index).filter(|chunk| chunk.seq == seq)?;
+        if chunk.sent.is_some() {
+            return None;
         }
+        chunk.sent = Some(at);
+        Some(at.saturating_duration_since(chunk.received))
     }
 
     /// A final, or silence, covered everything up to `until_ms`.
@@ -75,53 +79,80 @@ impl SessionTrace {
             return None;
         }
         let chunks = self.chunks.drain(..count).collect();
-        Some(Delivery(Some(Utterance {
+        let name = if n.is_some() { "utterance" } else { "silence" };
+        Some(Delivery(Some(self.group(name, chunks, Some(Instant::now()), n))))
+    }
+
+    fn group(
+        &self,
+        name: &'static str,
+        chunks: Vec<Stages>,
+        transcribed: Option<Instant>,
+        n: Option<u64>,
+    ) -> Group {
+        Group {
+            name,
             tracer: self.tracer.clone(),
             anchor: self.anchor,
             session: self.session,
             start: self.start.clone(),
             chunks,
-            transcribed: Instant::now(),
+            transcribed,
             n,
-        })))
+        }
     }
 }
 
+impl Drop for SessionTrace {
+    /// Chunks that the end of the session left without a final are not left without a span.
+    fn drop(&mut self) {
+        let chunks: Vec<_> = std::mem::take(&mut self.chunks).into();
+        if !chunks.is_empty() {
+            let group = self.group("untranscribed", chunks, None, None);
+            group.write(None, &Status::error("untranscribed"));
+        }
+    }
+}
+
+/// Chunks that came to the same end.
 #[derive(Debug)]
-struct Utterance {
+struct Group {
+    name: &'static str,
     tracer: Tracer,
     anchor: Anchor,
     session: SessionId,
     start: SpanContext,
     chunks: Vec<Stages>,
-    transcribed: Instant,
+    transcribed: Option<Instant>,
     n: Option<u64>,
 }
 
 /// The chunks under one final on their last stage; writes their spans when it is over.
 #[derive(Debug)]
-pub struct Delivery(Option<Utterance>);
+pub struct Delivery(Option<Group>);
 
 impl Delivery {
     /// The final was written to the client's transport.
     pub fn delivered(mut self) {
-        if let Some(utterance) = self.0.take() {
-            utterance.write(Instant::now(), Status::Unset);
+        if let Some(group) = self.0.take() {
+            group.write(Some(Instant::now()), &Status::Unset);
         }
     }
 }
 
 impl Drop for Delivery {
     fn drop(&mut self) {
-        if let Some(utterance) = self.0.take() {
-            utterance.write(Instant::now(), Status::error("undelivered"));
+        if let Some(group) = self.0.take() {
+            group.write(None, &Status::error("undelivered"));
         }
     }
 }
 
-impl Utterance {
-    fn write(self, delivered: Instant, status: Status) {
-        let first = self.chunks.first().map_or(self.transcribed, |chunk| chunk.received);
+impl Group {
+    /// Writes the tree of spans; a stage that never came has no attribute.
+    fn write(self, delivered: Option<Instant>, status: &Status) {
+        let end = delivered.unwrap_or_else(Instant::now);
+        let first = self.chunks.first().map_or(end, |chunk| chunk.received);
         let mut attributes = vec![
             KeyValue::new("transcribe.session.id", self.session.to_string()),
             KeyValue::new("transcribe.chunks", self.chunks.len() as i64),
@@ -130,38 +161,51 @@ impl Utterance {
             attributes.push(KeyValue::new("transcribe.final.n", n as i64));
         }
         let root = Record {
-            name: if self.n.is_some() { "utterance" } else { "silence" },
+            name: self.name,
             start: self.anchor.time_of(first),
-            end: self.anchor.time_of(delivered),
+            end: self.anchor.time_of(end),
             attributes,
             status: status.clone(),
         };
-        let children =
-            self.chunks.iter().map(|chunk| self.record(chunk, delivered, &status)).collect();
+        let child = |chunk| self.record(chunk, delivered, end, status);
+        let children = self.chunks.iter().map(child).collect();
         self.tracer.tree(&self.start, root, children);
     }
 
-    fn record(&self, chunk: &Stages, delivered: Instant, status: &Status) -> Record {
-        let sent = chunk.sent.unwrap_or(self.transcribed);
-        let stage = |name: &'static str, at: Instant| {
-            let since = self.anchor.time_of(at).duration_since(UNIX_EPOCH).unwrap_or_default();
-            KeyValue::new(name, i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
-        };
+    fn record(
+        &self,
+        chunk: &Stages,
+        delivered: Option<Instant>,
+        end: Instant,
+        status: &Status,
+    ) -> Record {
+        let stages = [
+            ("transcribe.chunk.received_unix_ns", Some(chunk.received)),
+            ("transcribe.chunk.queued_unix_ns", Some(chunk.queued)),
+            ("transcribe.chunk.sent_unix_ns", chunk.sent),
+            ("transcribe.chunk.transcribed_unix_ns", self.transcribed),
+            ("transcribe.chunk.delivered_unix_ns", delivered),
+        ];
+        let mut attributes = vec![
+            KeyValue::new("transcribe.chunk.seq", chunk.seq as i64),
+            KeyValue::new("transcribe.chunk.bytes", chunk.bytes as i64),
+            KeyValue::new("transcribe.chunk.end_ms", chunk.end_ms as i64),
+        ];
+        attributes.extend(
+            stages.into_iter().filter_map(|(name, at)| Some(KeyValue::new(name, self.ns(at?)))),
+        );
         Record {
             name: "audio.chunk",
             start: self.anchor.time_of(chunk.received),
-            end: self.anchor.time_of(delivered),
-            attributes: vec![
-                KeyValue::new("transcribe.chunk.seq", chunk.seq as i64),
-                KeyValue::new("transcribe.chunk.bytes", chunk.bytes as i64),
-                KeyValue::new("transcribe.chunk.end_ms", chunk.end_ms as i64),
-                stage("transcribe.chunk.received_unix_ns", chunk.received),
-                stage("transcribe.chunk.queued_unix_ns", chunk.queued),
-                stage("transcribe.chunk.sent_unix_ns", sent),
-                stage("transcribe.chunk.transcribed_unix_ns", self.transcribed),
-                stage("transcribe.chunk.delivered_unix_ns", delivered),
-            ],
+            end: self.anchor.time_of(end),
+            attributes,
             status: status.clone(),
         }
+    }
+
+    /// Nanoseconds since 1970.
+    fn ns(&self, at: Instant) -> i64 {
+        let since = self.anchor.time_of(at).duration_since(UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
     }
 }

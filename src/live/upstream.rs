@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use futures_util::{FutureExt, future::BoxFuture};
 use tokio::time::{Sleep, sleep};
 
-use super::{backoff::Backoff, pace::Pace, ring::Ring, said::Said};
+use super::{pace::Pace, recovery::Recovery, ring::Ring, said::Said};
 use crate::{
     model::{AudioChunk, Segment},
     providers::{
@@ -54,7 +54,7 @@ pub struct Upstream {
     metrics: Metrics,
     ring: Ring,
     state: State,
-    backoff: Backoff,
+    recovery: Recovery,
     /// F: the end of the last final, in session audio.
     covered_ms: u64,
     said: Said,
@@ -85,7 +85,7 @@ impl Upstream {
         Self {
             ring: Ring::new(options.format),
             state: State::Connecting(connect(live.clone(), options.clone())),
-            backoff: Backoff::default(),
+            recovery: Recovery::default(),
             said: Said::new(options.billed_channels()),
             live,
             options,
@@ -153,12 +153,11 @@ impl Upstream {
                     self.state = State::Over;
                     Some(Upstreamed::Finished)
                 }
-                State::Idle => std::future::pending().await,
                 State::Open(open) => {
                     let event = open.turn(&mut self.ring, self.finishing).await;
                     event.and_then(|event| self.heard(event))
                 }
-                State::Over => std::future::pending().await,
+                State::Idle | State::Over => std::future::pending().await,
             };
             if let Some(learned) = learned {
                 return learned;
@@ -169,7 +168,7 @@ impl Upstream {
     /// Connects again, unless a connection would have nothing to send.
     fn resume(&mut self) {
         if self.ring.is_covered(self.covered_ms) {
-            self.backoff.succeeded();
+            self.recovery.succeeded();
             self.state = State::Idle;
         } else {
             self.connect();
@@ -193,7 +192,7 @@ impl Upstream {
             let error = ProviderError::new(ErrorClass::Unavailable, "no_replay", detail);
             return Some(self.over(error));
         };
-        let rate = self.ring.bytes_per_second().filter(|_| self.backoff.is_recovering());
+        let rate = self.ring.bytes_per_second().filter(|_| self.recovery.is_recovering());
         let pace = rate.map(Pace::start);
         let (model, request_id) = (stream.model.clone(), stream.request_id.clone());
         self.finalize_asked = None;
@@ -241,7 +240,7 @@ impl Upstream {
         if until_ms <= self.covered_ms {
             return None;
         }
-        self.backoff.succeeded();
+        self.recovery.succeeded();
         self.finalize_asked = None;
         self.covered_ms = until_ms;
         self.said.cover(until_ms);
@@ -293,7 +292,7 @@ impl Upstream {
         if !error.class.retryable() {
             return Some(self.over(error));
         }
-        let Some(delay) = self.backoff.next(error.retry_after) else {
+        let Some(delay) = self.recovery.next_delay(error.retry_after) else {
             return Some(self.over(error));
         };
         let delay_ms = delay.as_millis() as u64;

@@ -57,7 +57,8 @@ impl Database {
     ///
     /// The task resolves to `Err` only where waiting cannot help: the process should then exit.
     pub fn spawn_migrator(&self, shutdown: &Shutdown) -> JoinHandle<Result<(), Fatal>> {
-        let (database, stop) = (self.clone(), shutdown.soft().clone());
+        // Not the soft one: what a draining replica has to bill waits for the schema.
+        let (database, stop) = (self.clone(), shutdown.hard().clone());
         shutdown.spawn(async move {
             stop.run_until_cancelled(database.bring_up_to_date()).await.unwrap_or(Ok(()))
         })

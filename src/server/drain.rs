@@ -8,8 +8,11 @@ use crate::{app::App, telemetry::export};
 
 /// How long the last notices may take to leave after the last session.
 const NOTICES: Duration = Duration::from_millis(500);
-/// How long tasks may take once everything is cut.
-const HARD: Duration = Duration::from_secs(5);
+/// How long tasks may take once everything is cut; usage gets its last attempt in it.
+const HARD: Duration = Duration::from_secs(3);
+/// How long spans may take to leave. With all of this a drain ends within five seconds of its
+/// limit, before platforms lose patience.
+const SPANS: Duration = Duration::from_millis(1500);
 
 /// Drains a replica: new sessions are refused while the listener still answers, sessions deliver
 /// their last words, usage is flushed, then everything is closed.
@@ -29,8 +32,10 @@ pub(super) async fn run(app: &App) {
     if timeout(HARD, app.shutdown.wait()).await.is_err() {
         tracing::warn!("tasks were still running at the end");
     }
-    if let Some(spans) = app.spans.clone() {
-        export::stop(spans).await;
-    }
-    app.database.close().await;
+    let spans = async {
+        if let Some(spans) = app.spans.clone() {
+            export::stop(spans, SPANS).await;
+        }
+    };
+    tokio::join!(spans, app.database.close());
 }

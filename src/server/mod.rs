@@ -14,6 +14,7 @@ use anyhow::Context;
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::{app::App, config::Config, lifecycle::Shutdown, postgres::Fatal, telemetry::logs};
+use signals::Signals;
 
 /// A replica that listens.
 pub struct Running {
@@ -31,9 +32,9 @@ impl Running {
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         let shutdown = Shutdown::default();
         let port = config.server.port;
-        let socket = bind(port).await?;
+        let socket = bind("PORT", port).await?;
         let metrics_socket = match config.server.metrics_port {
-            Some(port) => Some(bind(port).await?),
+            Some(port) => Some(bind("METRICS_PORT", port).await?),
             None => None,
         };
         let app = Arc::new(App::build(config, shutdown.clone()).await?);
@@ -49,17 +50,19 @@ impl Running {
     }
 
     /// Waits for a signal, or for a fault that this replica cannot live with; then drains.
-    pub async fn run(mut self) -> anyhow::Result<()> {
+    ///
+    /// Fails with that fault, or when a second signal cuts the drain short.
+    async fn run(mut self, signals: &mut Signals) -> anyhow::Result<()> {
         let fatal = tokio::select! {
-            () = signals::terminate() => None,
+            () = signals.next() => None,
             fatal = fatal(&mut self.migrator) => Some(fatal),
         };
         tracing::info!("draining for at most {:?}", self.app.config.server.drain);
         tokio::select! {
             () = drain::run(&self.app) => {}
-            () = signals::terminate() => {
-                tracing::warn!("second signal: stopping at once");
+            () = signals.next() => {
                 self.app.shutdown.abort();
+                anyhow::bail!("a second signal stopped the drain before its end");
             }
         }
         fatal.map_or(Ok(()), Err)
@@ -73,16 +76,21 @@ impl Running {
 
 /// Runs a replica until it is told to stop.
 pub async fn serve(config: Config) -> anyhow::Result<()> {
+    let mut signals = Signals::listen()?;
     logs::start(&config.telemetry);
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    let running = Running::start(config).await?;
+    let running = tokio::select! {
+        running = Running::start(config) => running?,
+        // Nothing has begun that would have to be handed over.
+        () = signals.next() => return Ok(()),
+    };
     tracing::info!("listening on {}", running.address);
     if let Some(token) = running.app.auth.development_token() {
         announce(running.address.port(), token);
     }
-    running.run().await
+    running.run(&mut signals).await
 }
 
 /// The one line for people: where the page is. The fragment is never sent to a server.
@@ -91,9 +99,10 @@ fn announce(port: u16, token: &str) {
     println!("\n  Open http://127.0.0.1:{port}/app/#token={token}\n");
 }
 
-async fn bind(port: u16) -> anyhow::Result<TcpListener> {
+/// Listens on a port, which the variable of that name chose.
+async fn bind(name: &str, port: u16) -> anyhow::Result<TcpListener> {
     let address = SocketAddr::from(([0, 0, 0, 0], port));
-    TcpListener::bind(address).await.with_context(|| format!("port {port} cannot be listened on"))
+    TcpListener::bind(address).await.with_context(|| format!("{name} {port} cannot be listened on"))
 }
 
 /// Ends only with a fault that waiting does not mend, such as a migration that failed.

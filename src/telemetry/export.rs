@@ -42,12 +42,14 @@ pub fn start(config: &TelemetryConfig) -> anyhow::Result<Option<SdkTracerProvide
     Ok(Some(provider.build()))
 }
 
-/// Flushes what waits; the exporter's own threads block, so this does too, on a thread of its own.
-pub async fn stop(provider: SdkTracerProvider) {
-    let stopped = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(TIMEOUT * 2));
-    match stopped.await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!("spans could not be flushed: {error}"),
-        Err(error) => tracing::warn!("flushing spans failed: {error}"),
+/// Flushes what waits, for at most `limit`. The exporter's own threads block, so this does too, on
+/// a thread of its own, which a collector that hangs may hold for a while longer.
+pub async fn stop(provider: SdkTracerProvider, limit: Duration) {
+    let stopping = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(limit));
+    match tokio::time::timeout(limit, stopping).await {
+        Ok(Ok(Ok(()))) => {}
+        Ok(Ok(Err(error))) => tracing::warn!("spans could not be flushed: {error}"),
+        Ok(Err(error)) => tracing::warn!("flushing spans failed: {error}"),
+        Err(_) => tracing::warn!("spans could not be flushed in time"),
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use tokio::{
     sync::mpsc,
-    time::{Instant, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 use tracing::{error, warn};
 
@@ -25,6 +25,8 @@ use crate::{
 const BATCH: usize = 500;
 /// How long a batch waits for more.
 const GATHER: Duration = Duration::from_millis(100);
+/// How long sessions that the hard shutdown cuts may take to hand over their last audio.
+const LAST_METERS: Duration = Duration::from_millis(500);
 /// What is left at the hard shutdown gets one attempt of this length.
 const LAST_ATTEMPT: Duration = Duration::from_secs(2);
 
@@ -78,6 +80,9 @@ impl Recorder {
             self.queue.done(batch.len());
             batch.clear();
         }
+        let mut open = self.queue.open_meters();
+        // A session that takes longer has been billed up to its last checkpoint.
+        let _in_time = timeout(LAST_METERS, open.wait_for(|open| *open == 0)).await.is_ok();
         self.write_the_rest(batch).await;
     }
 

@@ -2,6 +2,7 @@
 #![expect(clippy::expect_used, reason = "a test that cannot go on fails with the sentence")]
 
 mod container_reconnect;
+mod crash;
 mod harness;
 mod listener;
 mod live_admission;
@@ -15,7 +16,15 @@ mod live_session;
 mod live_slow;
 #[cfg(feature = "local-speech")]
 mod local_engine;
+mod metrics;
+mod official_clients;
 mod oracle;
+mod outages;
+#[cfg(feature = "local-speech")]
+mod real_speech;
+mod startup;
+mod tidy;
+mod traces;
 mod upstream_faults;
 mod upstream_idle;
 mod upstream_oddities;

@@ -70,8 +70,8 @@ async fn a_forbidden_model_is_not_asked_for_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn our_key_is_in_no_log() {
-    let mut setup = Setup::new().with("LOG_LEVEL", "DEBUG").deepgram(numbered());
-    let (variables, deepgram) = setup.environment().await;
+    let setup = Setup::new().with("LOG_LEVEL", "DEBUG").deepgram(numbered());
+    let (variables, deepgram) = setup.variables().await;
     let deepgram = deepgram.expect("a simulator");
     deepgram.refuse(Door::Live, 1, indiscreet(503, Body::Legacy));
     deepgram.refuse(Door::Live, 1, indiscreet(401, Body::Text));

@@ -21,16 +21,21 @@ pub struct Setup {
 impl Setup {
     /// Variables that a replica cannot do without, and a Deepgram that counts words.
     pub fn new() -> Self {
+        let database = services::postgres().create_database().expect("a database");
+        Self::on(&database, &services::redis_url())
+    }
+
+    /// The same on databases of the test's own.
+    pub fn on(database_url: &str, redis_url: &str) -> Self {
         let setup =
             Self { variables: BTreeMap::new(), deepgram: Some(deepgram::Config::default()) };
-        let database = services::postgres().create_database().expect("a database");
         setup
             .with("ENVIRONMENT", "development")
             .with("PORT", "0")
             .with("METRICS_PORT", "0")
             .with("USAGE_CHECKPOINT_SECONDS", "1")
-            .with("DATABASE_URL", database)
-            .with("REDIS_URL", services::redis_url())
+            .with("DATABASE_URL", database_url)
+            .with("REDIS_URL", redis_url)
     }
 
     /// Sets a variable.
@@ -54,19 +59,19 @@ impl Setup {
     }
 
     /// The variables, with the simulator's address among them.
-    pub async fn environment(&mut self) -> (BTreeMap<String, String>, Option<Simulator>) {
-        let Some(config) = self.deepgram.take() else { return (self.variables.clone(), None) };
+    pub async fn variables(mut self) -> (BTreeMap<String, String>, Option<Simulator>) {
+        let Some(config) = self.deepgram.take() else { return (self.variables, None) };
         let simulator = Simulator::start(config).await.expect("the simulator starts");
         self.variables.insert("DEEPGRAM_API_KEY".into(), "test-deepgram-key".into());
         self.variables.insert("DEEPGRAM_BASE_URL".into(), simulator.base_url());
-        (self.variables.clone(), Some(simulator))
+        (self.variables, Some(simulator))
     }
 
     /// Starts the service and waits until it has seen its schema.
-    pub async fn start(mut self) -> TestApp {
+    pub async fn start(self) -> TestApp {
         // The first caller wins; a later error only says so.
         drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
-        let (variables, deepgram) = self.environment().await;
+        let (variables, deepgram) = self.variables().await;
         let config =
             Config::load(&variables.clone().into_iter().collect()).expect("a good configuration");
         let running = Running::start(config).await.expect("the service starts");

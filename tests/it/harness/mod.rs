@@ -1,12 +1,20 @@
 //! Starts the real service with everything around it, and takes it down again.
 
 mod app;
+pub mod binary;
+pub mod doors;
+mod ledger;
+mod numbers;
 mod process;
 mod services;
+mod speech;
 
 pub use app::{Setup, TestApp};
+pub use ledger::{Ledger, billed_once};
+pub use numbers::Speaker;
 pub use process::ServiceProcess;
 pub use services::{postgres, redis_url};
+pub use speech::Speech;
 
 use std::time::Duration;
 
