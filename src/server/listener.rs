@@ -10,6 +10,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tower::{Service, ServiceExt};
+use tower_http::timeout::TimeoutBody;
 
 use crate::{
     lifecycle::Shutdown,
@@ -18,6 +19,8 @@ use crate::{
 
 /// How long a request's head may take to arrive.
 const HEADER_READ: Duration = Duration::from_secs(10);
+/// How long the next piece of a request's body may take to arrive.
+const BODY_READ: Duration = Duration::from_secs(10);
 /// How long sent data may stay unacknowledged before the connection counts as dead.
 const USER_TIMEOUT: Duration = Duration::from_secs(20);
 const BACKOFF: Duration = Duration::from_millis(100);
@@ -49,14 +52,9 @@ where
         let Ok(permit) = permits.clone().acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, peer)) => {
-                let hard = tasks.hard().clone();
-                let service = service.clone();
-                tasks.spawn(async move {
-                    tokio::select! {
-                        () = converse(stream, peer, service, permit) => {}
-                        () = hard.cancelled() => {}
-                    }
-                });
+                // What was upgraded lives in other tasks: only its connection can be cut.
+                let kill = Kill::under(tasks.hard());
+                tasks.spawn(converse(stream, peer, service.clone(), permit, kill));
             }
             Err(error) => {
                 // Descriptors may be used up: existing connections live on, new ones wait.
@@ -67,18 +65,22 @@ where
     }
 }
 
-async fn converse<S>(stream: TcpStream, peer: SocketAddr, service: S, permit: OwnedSemaphorePermit)
-where
+async fn converse<S>(
+    stream: TcpStream,
+    peer: SocketAddr,
+    service: S,
+    permit: OwnedSemaphorePermit,
+    kill: Kill,
+) where
     S: Service<Request<Body>, Response = Response, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
     if let Err(error) = tune(&stream) {
         tracing::debug!("a connection could not be tuned: {error}");
     }
-    let kill = Kill::default();
     let io = TokioIo::new(Counted { io: Killable::new(stream, &kill), _permit: permit });
     let answer = service_fn(move |request: Request<Incoming>| {
-        let mut request = request.map(Body::new);
+        let mut request = request.map(|body| Body::new(TimeoutBody::new(BODY_READ, body)));
         request.extensions_mut().insert(ConnectInfo(peer));
         request.extensions_mut().insert(kill.clone());
         service.clone().oneshot(request)

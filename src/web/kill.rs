@@ -14,6 +14,11 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 pub struct Kill(CancellationToken);
 
 impl Kill {
+    /// Cuts as well once that token is cancelled.
+    pub fn under(token: &CancellationToken) -> Self {
+        Self(token.child_token())
+    }
+
     /// Cuts the connection: reads and writes fail at once, whoever waits for them.
     pub fn now(&self) {
         self.0.cancel();
