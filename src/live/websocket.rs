@@ -13,7 +13,10 @@ use futures_util::{
 };
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use tokio::time::timeout;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::timeout,
+};
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
@@ -46,6 +49,8 @@ const PING: Duration = Duration::from_secs(20);
 const SILENCE: Duration = Duration::from_secs(45);
 /// How long one event may take to be written.
 const WRITE: Duration = Duration::from_secs(20);
+/// How long a peer may take to read what it was sent last, and to hang up.
+const GOODBYE: Duration = Duration::from_secs(5);
 /// How long a sender that is ahead is held back before its audio is refused.
 const BACK_PRESSURE: Duration = Duration::from_secs(30);
 
@@ -132,20 +137,38 @@ async fn serve(service: LiveService, caller: Caller, upgrade: OnUpgrade) {
     let socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
     let client = Client::new(service, caller);
     client.greet();
-    let (mut sink, stream) = socket.split();
+    let (mut sink, mut stream) = socket.split();
     let ended = tokio::select! {
-        ended = read(&client, stream) => ended,
+        ended = read(&client, &mut stream) => ended,
         ended = write(&client, &mut sink) => ended,
     };
     client.gone();
-    if let Some(frame) = ended {
-        // The peer may be gone already.
-        let _gone = timeout(WRITE, sink.send(Message::Close(Some(frame)))).await;
+    // A peer that is gone needs no goodbye, and one that reads nothing gets none.
+    let _gone = timeout(GOODBYE, part(sink, stream, ended)).await;
+}
+
+/// Closes, then discards what still comes until the peer hangs up: a socket that is dropped with
+/// bytes unread is reset, and what it was sent last is lost with it.
+async fn part(
+    mut sink: SplitSink<Socket, Message>,
+    stream: SplitStream<Socket>,
+    frame: Option<CloseFrame>,
+) -> Option<()> {
+    match frame {
+        Some(frame) => sink.send(Message::Close(Some(frame))).await.ok()?,
+        // The answer to the peer's own close may still wait to be written.
+        None => sink.flush().await.ok()?,
     }
+    let mut socket = sink.reunite(stream).ok()?;
+    let connection = socket.get_mut();
+    connection.shutdown().await.ok()?;
+    let mut discarded = vec![0; 4 * 1024];
+    while connection.read(&mut discarded).await.ok()? > 0 {}
+    Some(())
 }
 
 /// Reads until the client ends or breaks the protocol; what to close with, if anything.
-async fn read(client: &Client, mut stream: SplitStream<Socket>) -> Option<CloseFrame> {
+async fn read(client: &Client, stream: &mut SplitStream<Socket>) -> Option<CloseFrame> {
     loop {
         let message = match timeout(SILENCE, stream.next()).await {
             Err(_) => {
