@@ -1,7 +1,10 @@
 //! A connected client: turns what a doorway hears into sessions, and keeps at most one at a time.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Instant,
 };
 
@@ -31,6 +34,8 @@ pub struct Client {
     caller: Arc<Caller>,
     outbox: Arc<Outbox>,
     phase: Arc<Mutex<Phase>>,
+    /// Whether the client knows that its audio is being refused.
+    told_overloaded: Arc<AtomicBool>,
 }
 
 enum Phase {
@@ -60,7 +65,8 @@ impl Client {
         let outbox = Arc::new(Outbox::new(service.metrics.clone()));
         service.metrics.sockets.add(1, &[label("door", caller.door)]);
         let phase = Arc::new(Mutex::new(Phase::Fresh));
-        Self { service, caller: Arc::new(caller), outbox, phase }
+        let told_overloaded = Arc::default();
+        Self { service, caller: Arc::new(caller), outbox, phase, told_overloaded }
     }
 
     /// Events for this client.
@@ -111,6 +117,7 @@ impl Client {
         let length = bytes.len() as u64;
         match inbox.push(bytes.clone(), received_at) {
             Ok(_seq) => {
+                self.told_overloaded.store(false, Ordering::Relaxed);
                 let door = [label("door", self.caller.door)];
                 self.service.metrics.audio_chunks.add(1, &door);
                 self.service.metrics.audio_bytes.add(length, &door);
@@ -121,8 +128,13 @@ impl Client {
         }
     }
 
-    /// Tells the client that its audio was dropped because the session is behind.
+    /// Drops audio because the session is behind. The client is told once, until it is heard again:
+    /// an answer to each chunk would fill the queue of its events.
     pub fn overloaded(&self) -> Taken {
+        if self.told_overloaded.swap(true, Ordering::Relaxed) {
+            self.count_dropped("overloaded");
+            return Taken::Refused;
+        }
         let text = "audio arrives faster than it can be transcribed";
         self.refuse(&Error::new(ErrorKind::Overloaded, text), "overloaded")
     }
@@ -296,9 +308,13 @@ impl Client {
     }
 
     fn refuse(&self, error: &Error, reason: &'static str) -> Taken {
-        self.service.metrics.audio_dropped.add(1, &[label("reason", reason)]);
+        self.count_dropped(reason);
         self.fail(error);
         Taken::Refused
+    }
+
+    fn count_dropped(&self, reason: &'static str) {
+        self.service.metrics.audio_dropped.add(1, &[label("reason", reason)]);
     }
 
     /// The replica drains: a client without a session is let go at once, the others after theirs.

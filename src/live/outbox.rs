@@ -116,14 +116,11 @@ impl Outbox {
         self.lock().letters.push_front(letter);
     }
 
-    /// A newer text makes a waiting interim at the end of the queue worthless.
+    /// A newer text makes a waiting interim of its channel worthless, a newer cursor the one before.
+    /// At most one of each waits, so that it is not interims that fill the queue.
     fn coalesce(&self, state: &mut State, next: &Event) {
-        let newer = matches!(next, Event::Transcription(_));
-        let stale = state.letters.back().is_some_and(|last| last.event.weight() == Weight::Interim);
-        if newer
-            && stale
-            && let Some(letter) = state.letters.pop_back()
-        {
+        let stale = state.letters.iter().rposition(|letter| supersedes(next, &letter.event));
+        if let Some(letter) = stale.and_then(|at| state.letters.remove(at)) {
             self.count_dropped(&letter.event, "superseded");
         }
     }
@@ -135,6 +132,16 @@ impl Outbox {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn supersedes(next: &Event, waiting: &Event) -> bool {
+    match (next, waiting) {
+        (Event::Transcription(next), Event::Transcription(waiting)) => {
+            !waiting.is_final && next.channel == waiting.channel
+        }
+        (Event::AudioAck(_), Event::AudioAck(_)) => true,
+        _ => false,
     }
 }
 
