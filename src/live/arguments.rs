@@ -89,6 +89,10 @@ fn shape(event: &str, binary: Option<Bytes>) -> Shape {
         return Shape::Other;
     };
     let Some(first) = arguments.get(1) else { return Shape::Missing };
+    // An array would pass for the object whose fields it lists.
+    if first.get().starts_with('[') {
+        return Shape::Other;
+    }
     match serde_json::from_str::<Argument<'_>>(first.get()) {
         Ok(Argument::Object(fields)) if fields.placeholder => {
             binary.map_or(Shape::Other, Shape::Binary)
@@ -151,6 +155,7 @@ mod tests {
         assert_eq!(payload(r#"["e",{}]"#, None, false), Payload::Empty);
         assert_eq!(payload(r#"["e"]"#, None, false), Payload::Empty);
         assert_eq!(payload(r#"["e",7]"#, None, false), Payload::Unreadable);
+        assert_eq!(payload(r#"["e",[]]"#, None, false), Payload::Unreadable);
         assert_eq!(payload(r#"["e",{"audio_chunk":7}]"#, None, false), Payload::Unreadable);
         assert_eq!(payload(r#"["e",{"audio_chunk":null}]"#, None, false), Payload::Empty);
     }

@@ -8,8 +8,6 @@ use crate::{
     model::{AudioChunk, AudioFormat, Container, Error, ErrorKind, RawFormat},
 };
 
-/// Enough to tell every container but MPEG audio, which is told by its second frame.
-const SNIFF_BYTES: usize = 12;
 const MAX_HEADER_BYTES: usize = 64 * 1024;
 /// Raw audio that may wait for its session, in seconds at its byte rate.
 const INBOX_SECONDS: u64 = 30;
@@ -40,7 +38,9 @@ pub async fn first(inbox: &Inbox, options: &Options) -> Result<Option<Intake>, E
     if !options.sniff {
         return Ok(Some(Intake { format: options.stream.format, first: chunk }));
     }
-    while chunk.bytes.len() < SNIFF_BYTES && append(inbox, &mut chunk).await {}
+    while chunk.bytes.len() < Container::decisive_bytes(&chunk.bytes)
+        && append(inbox, &mut chunk).await
+    {}
     let format = match Container::sniff(&chunk.bytes) {
         Some(Container::Wav) => AudioFormat::Raw(unwrap_wav(inbox, &mut chunk).await?),
         Some(container) => AudioFormat::Container(container),

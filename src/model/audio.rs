@@ -123,6 +123,9 @@ impl RawFormat {
     }
 }
 
+/// Enough for every container but MPEG audio, which is told by its second frame.
+const LONGEST_MAGIC_BYTES: usize = 12;
+
 /// Container formats that carry their own description of the audio.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Container {
@@ -151,6 +154,11 @@ impl Container {
             Self::Flac => "flac",
             Self::Mp4 => "mp4",
         }
+    }
+
+    /// How many of a stream's first bytes decide what it is, as far as these can tell.
+    pub fn decisive_bytes(first: &[u8]) -> usize {
+        mpeg::decisive_bytes(first).max(LONGEST_MAGIC_BYTES)
     }
 
     /// Decides by the first bytes of a stream; `None` means raw audio.
@@ -212,6 +220,8 @@ mod tests {
         bytes[..4].copy_from_slice(&[0xFF, 0xFB, 0x90, 0x00]);
         bytes[417..].copy_from_slice(&[0xFF, 0xFB, 0x90, 0x00]);
         assert_eq!(Container::sniff(&bytes), Some(Container::Mp3));
+        assert_eq!(Container::decisive_bytes(&bytes[..4]), 417 + 4);
+        assert_eq!(Container::decisive_bytes(&[0; 640]), 12);
     }
 
     #[test]

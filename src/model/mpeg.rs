@@ -11,6 +11,7 @@ pub struct Frame {
     pub hertz: u64,
 }
 
+const HEADER_BYTES: usize = 4;
 const KBPS_V1: [usize; 16] = [0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 0];
 const KBPS_V2: [usize; 16] = [0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160, 0];
 const HERTZ: [usize; 3] = [44_100, 48_000, 32_000];
@@ -33,6 +34,11 @@ impl Frame {
         let length = samples / 8 * kbps * 1000 / hertz + usize::from((rates >> 1) & 1);
         (kbps > 0).then_some(Self { length, samples: samples as u64, hertz: hertz as u64 })
     }
+}
+
+/// How many bytes hold the first frame and the next header; 0 if no frame opens `bytes`.
+pub fn decisive_bytes(bytes: &[u8]) -> usize {
+    Frame::read(bytes).map_or(0, |first| first.length + HEADER_BYTES)
 }
 
 /// Whether two consecutive frames stand where the first says.
