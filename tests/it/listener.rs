@@ -52,8 +52,8 @@ async fn wait_for_the_end(address: SocketAddr, said: &[u8]) -> Duration {
     let mut stream = TcpStream::connect(address).await.expect("connected");
     stream.write_all(said).await.expect("sent");
     let mut rest = Vec::new();
-    // A reset is an end too.
-    drop(timeout(2 * CUT, stream.read_to_end(&mut rest)).await.expect("an end"));
+    // A reset is an end too; one that does not come in time shows in the time that it took.
+    drop(timeout(2 * CUT, stream.read_to_end(&mut rest)).await);
     started.elapsed()
 }
 
@@ -77,19 +77,19 @@ async fn slow_and_silent_connections_are_cut() {
     let body = b"POST /socket.io/?EIO=4&transport=polling&sid=x HTTP/1.1\r\nhost: x\r\ncontent-length: 999\r\n\r\n40";
     let mut ends = Vec::new();
     for _ in 0..100 {
-        ends.push(tokio::spawn(trickle(at, head, Duration::from_millis(700))));
-        ends.push(tokio::spawn(wait_for_the_end(at, b"")));
-        ends.push(tokio::spawn(wait_for_the_end(at, half)));
+        ends.push(("slow", tokio::spawn(trickle(at, head, Duration::from_millis(700)))));
+        ends.push(("silent", tokio::spawn(wait_for_the_end(at, b""))));
+        ends.push(("half a head", tokio::spawn(wait_for_the_end(at, half))));
     }
     for _ in 0..20 {
-        ends.push(tokio::spawn(wait_for_the_end(at, body)));
+        ends.push(("half a body", tokio::spawn(wait_for_the_end(at, body))));
     }
     for _ in 0..3 {
         connects_at_once(&app).await;
     }
-    for end in ends {
+    for (what, end) in ends {
         let took = end.await.expect("an end");
-        assert!(took < CUT, "cut after {took:?}");
+        assert!(took < CUT, "{what} was cut after {took:?}");
     }
     connects_at_once(&app).await;
 }

@@ -1,7 +1,11 @@
 //! The life of a session: when it begins, what a stop means, and what comes after.
 
 use serde_json::{Value, json};
-use testkit::{deepgram::Record, numbered::NumberedAudio, socketio};
+use testkit::{
+    deepgram::{Record, Request},
+    numbered::NumberedAudio,
+    socketio,
+};
 
 use crate::{
     harness::{Setup, TestApp},
@@ -29,7 +33,8 @@ async fn the_first_chunk_opens_the_upstream() {
     app.deepgram().wait_for_stream(SOON, |_| true).await.expect("a stream");
     let started = client.receive_event("session_started", SOON).await.expect("started").json();
     assert_eq!((&started["provider"], &started["model"]), (&json!("deepgram"), &json!("nova-2")));
-    assert_eq!(app.deepgram().requests().len(), 1);
+    let one = |requests: &[Request]| requests.len() == 1;
+    app.deepgram().wait_for_requests(SOON, one).await.expect("one request");
 }
 
 /// A session that was asked for opens nothing either until it hears something.

@@ -24,8 +24,13 @@ fn talkative() -> Config {
 }
 
 fn mulaw() -> Value {
-    json!({ "type": "start_streaming", "encoding": "mulaw", "sample_rate": 8000,
-        "interim_results": false })
+    json!({ "encoding": "mulaw", "sample_rate": 8000, "interim_results": false })
+}
+
+async fn start_mulaw(socket: &mut RawSocket) {
+    let mut start = mulaw();
+    start["type"] = "start_streaming".into();
+    socket.send_json(&start).await.expect("sent");
 }
 
 fn dropped(app: &TestApp) -> i64 {
@@ -78,7 +83,7 @@ async fn a_socketio_client_that_reads_nothing_is_cut() {
 async fn a_raw_client_that_reads_too_late_is_closed_with_4001() {
     let app = Setup::new().deepgram(talkative()).start().await;
     let mut socket = app.websocket().await;
-    socket.send_json(&mulaw()).await.expect("sent");
+    start_mulaw(&mut socket).await;
     let mut number = 0;
     while app.metric("events_dropped_total", &["slow_reader"]) == 0 {
         oracle::speak_raw(&mut socket, MULAW, number..number + 50).await;
@@ -99,7 +104,7 @@ async fn a_raw_client_that_reads_too_late_is_closed_with_4001() {
 async fn a_raw_client_that_reads_nothing_is_cut() {
     let app = Setup::new().deepgram(talkative()).start().await;
     let mut socket = app.websocket().await;
-    socket.send_json(&mulaw()).await.expect("sent");
+    start_mulaw(&mut socket).await;
     for number in 0..20_000 {
         if socket.send_binary(oracle::chunk(MULAW, number)).await.is_err() {
             break;
@@ -118,7 +123,7 @@ async fn reads_late(app: &TestApp, heard: Vec<Value>, chunks: u32) {
     let interims = oracle::named(&heard, "transcription").filter(|t| t["is_final"] == false);
     let said = app.metric("transcripts_total", &["interim"]);
     let came = interims.count() as i64;
-    let superseded = app.metric("events_dropped_total", &["superseded"]);
+    let superseded = app.metric("events_dropped_total", &["kind=\"transcription\"", "superseded"]);
     assert!(superseded > 0 && came + superseded <= said, "{came} and {superseded} of {said}");
     oracle::assert_whole(&heard, chunks);
     let mut last_final = 0;
