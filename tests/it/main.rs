@@ -1,6 +1,7 @@
 //! The integration tests: the real service on real sockets, the outside world by wire only.
 #![expect(clippy::expect_used, reason = "a test that cannot go on fails with the sentence")]
 
+mod auth_doors;
 mod crash;
 mod harness;
 mod live_doors;
