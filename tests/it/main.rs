@@ -2,6 +2,7 @@
 #![expect(clippy::expect_used, reason = "a test that cannot go on fails with the sentence")]
 
 mod auth_doors;
+mod browser;
 mod crash;
 mod harness;
 mod live_doors;
@@ -10,6 +11,7 @@ mod local_engine;
 mod metrics;
 mod official_clients;
 mod outages;
+mod pages;
 mod real_speech;
 mod startup;
 mod traces;
