@@ -73,6 +73,8 @@ export class Paper {
   /** @param {import('./transcript.js').Run[]} runs */
   #writeInterim(runs) {
     let text = this.#written.at(-1)?.text;
+    const { recording } = this.transcript;
+    if (runs.length > 0 && !recording.begun) this.#pending.push(this.#divide(recording));
     for (const run of runs) {
       if (run.breaks || !text) {
         const block = this.#block(run, this.transcript.lang);
@@ -106,10 +108,12 @@ export class Paper {
     return { block, text };
   }
 
-  /** @param {import('./transcript.js').Paragraph} paragraph */
-  #divide(paragraph) {
-    const time = new Date(paragraph.startedAtMs).toLocaleTimeString([], { hour: 'numeric', minute: '2-digit' });
-    this.parts.body.append(element('p', 'divider', `${time} · ${languageName(paragraph.lang)}`));
+  /** @param {{startedAtMs: number, lang: string}} recording */
+  #divide({ startedAtMs, lang }) {
+    const time = new Date(startedAtMs).toLocaleTimeString([], { hour: 'numeric', minute: '2-digit' });
+    const divider = element('p', 'divider', `${time} · ${languageName(lang)}`);
+    this.parts.body.append(divider);
+    return divider;
   }
 
   /** For screen readers: finals only. @param {import('./transcript.js').Run} run */

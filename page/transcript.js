@@ -119,6 +119,12 @@ export class Transcript {
     return pause && (run.startMs - previous.endMs >= PAUSE_MS || length >= LONG_CHARACTERS);
   }
 
+  /** The recording that runs, or ran last: when it began, and whether it has finals yet. */
+  get recording() {
+    const begun = this.paragraphs.at(-1)?.recording === this.#recording;
+    return { startedAtMs: this.#startedAtMs, lang: this.lang, begun };
+  }
+
   get joint() {
     return jointOf(this.lang);
   }

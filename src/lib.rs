@@ -3,7 +3,7 @@
 //! Slices stand on floors: a file imports only from lower floors or from its own slice.
 //!
 //! ```text
-//! main ► cli · server · app · live · usage · providers · media · auth · outbound web
+//! main ► cli · server · app · live · usage · providers · media · auth · web
 //!      · postgres redis · telemetry · probe backoff · lifecycle config model
 //! ```
 //!
@@ -12,19 +12,19 @@
 //! transcript comes back on the timeline of the audio, goes to the client, and moves the cursor
 //! under which [`usage`] bills.
 
-pub mod app;
-pub mod auth;
-pub mod backoff;
+mod app;
+mod auth;
+mod backoff;
 pub mod cli;
 pub mod config;
 pub mod lifecycle;
 pub mod live;
 pub mod media;
 pub mod model;
-pub mod postgres;
-pub mod probe;
+mod postgres;
+mod probe;
 pub mod providers;
-pub mod redis;
+mod redis;
 pub mod server;
 pub mod telemetry;
 pub mod usage;

@@ -14,6 +14,5 @@ mod tests;
 mod users;
 
 pub use authenticator::Authenticator;
-pub use jwt::VerifiedToken;
-pub use principal::{AuthType, Owner, Principal};
+pub use principal::{Owner, Principal};
 pub use users::Users;

@@ -245,10 +245,16 @@ impl Client {
             Session::new(service, caller, options, inbox.clone(), self.outbox.clone(), id);
         let client = self.clone();
         self.service.shutdown.spawn(async move {
-            let outcome = session.run().await;
+            let (outcome, receipt) = session.run().await;
             inbox.close();
             client.ended(id, &outcome);
             drop(slot);
+            // Not before the farewell: who waits for the last words must not wait for the database.
+            if let Some(receipt) = receipt
+                && let Some(ack) = receipt.acknowledged().await
+            {
+                client.outbox.push(ack);
+            }
         });
     }
 

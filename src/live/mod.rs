@@ -1,7 +1,6 @@
 //! Real-time audio: two doorways, one session behind both.
 
 mod arguments;
-mod backoff;
 mod caller;
 mod client;
 mod command;
@@ -11,8 +10,10 @@ pub mod options;
 mod outbox;
 mod pace;
 mod payload;
+mod recovery;
 mod request;
 mod ring;
+mod said;
 mod session;
 pub mod socketio;
 mod splice;

@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
+use tokio::{
+    sync::watch,
+    time::{Instant, Interval, MissedTickBehavior, interval, sleep_until, timeout},
+};
 
 use super::{
     LiveService,
@@ -14,7 +17,7 @@ use super::{
     timeline::Timeline,
     trace::SessionTrace,
     upstream::{Upstream, Upstreamed},
-    wire::{AudioAck, Event, SpeechStarted, Transcription, UtteranceEnd},
+    wire::{AudioAck, Event, SpeechStarted, Transcription, UtteranceEnd, text},
 };
 use crate::{
     model::{AudioChunk, Error, ErrorKind, Segment, SessionId},
@@ -31,6 +34,9 @@ const FINALIZE_AFTER_MS: u64 = 20_000;
 /// How long the last words may take once no more audio comes.
 const FINISHING: Duration = Duration::from_secs(30);
 
+/// How long the last acknowledgement may wait for the database.
+const RECEIPT: Duration = Duration::from_secs(5);
+
 /// How a session ended.
 #[derive(Debug)]
 pub enum Outcome {
@@ -40,6 +46,33 @@ pub enum Outcome {
     Silent,
     /// It could not go on.
     Failed(Error),
+}
+
+impl Outcome {
+    fn cut() -> Self {
+        Self::Failed(Error::new(ErrorKind::ShuttingDown, "the replica is shutting down"))
+    }
+
+    fn late() -> Self {
+        Self::Failed(Error::new(ErrorKind::Timeout, text::PROVIDER))
+    }
+}
+
+/// What a session leaves behind: its last acknowledgement, once usage is durable that far.
+#[derive(Debug)]
+pub struct Receipt {
+    durable_ms: watch::Receiver<u64>,
+    ack: AudioAck,
+}
+
+impl Receipt {
+    /// Waits for the last usage to be durable; `None` if that takes too long.
+    pub async fn acknowledged(mut self) -> Option<Event> {
+        let until_ms = self.ack.acked_ms;
+        let durable = self.durable_ms.wait_for(|durable_ms| *durable_ms >= until_ms);
+        timeout(RECEIPT, durable).await.ok()?.ok()?;
+        Some(Event::AudioAck(self.ack))
+    }
 }
 
 /// Everything that one session owns.
@@ -91,7 +124,7 @@ impl Session {
     }
 
     /// Runs to the end: its last words are in the outbox and its usage is handed over.
-    pub async fn run(mut self) -> Outcome {
+    pub async fn run(mut self) -> (Outcome, Option<Receipt>) {
         let soft = self.service.shutdown.soft().clone();
         let first = tokio::select! {
             first = intake::first(&self.inbox, &self.options) => first,
@@ -99,8 +132,8 @@ impl Session {
             () = soft.cancelled() => Ok(None),
         };
         match first {
-            Ok(None) => Outcome::Silent,
-            Err(error) => Outcome::Failed(error),
+            Ok(None) => (Outcome::Silent, None),
+            Err(error) => (Outcome::Failed(error), None),
             Ok(Some(intake)) => {
                 self.options.stream.format = intake.format;
                 self.inbox.set_bound(intake::inbox_bound(intake.format));
@@ -139,47 +172,48 @@ impl Session {
         }));
     }
 
-    async fn stream(mut self, first: AudioChunk) -> Outcome {
-        let service = self.service.clone();
-        let stream = self.options.stream.clone();
-        let mut upstream = Upstream::open(service.live.clone(), stream, service.metrics.clone());
+    async fn stream(mut self, first: AudioChunk) -> (Outcome, Option<Receipt>) {
+        let (live, metrics) = (self.service.live.clone(), self.service.metrics.clone());
+        let mut upstream = Upstream::open(live, self.options.stream.clone(), metrics);
         self.take(&mut upstream, first);
-        let mut tick = ticker();
-        let mut deadline = None;
-        let (soft, hard) = (service.shutdown.soft().clone(), service.shutdown.hard().clone());
-        let mut draining = false;
-        let outcome = loop {
+        let outcome = self.turns(&mut upstream).await;
+        (outcome, self.end(upstream.covered_ms()))
+    }
+
+    /// Takes whatever comes next, until the session is over.
+    async fn turns(&mut self, upstream: &mut Upstream) -> Outcome {
+        let shutdown = self.service.shutdown.clone();
+        let (mut tick, mut deadline, mut draining) = (ticker(), None, false);
+        loop {
             let finishing = deadline.is_some();
-            tokio::select! {
-                chunk = self.inbox.next(), if !finishing && upstream.has_room() => match chunk {
-                    Some(chunk) => self.take(&mut upstream, chunk),
-                    None => {
-                        upstream.finish();
-                        deadline = Some(Instant::now() + FINISHING);
+            let over = tokio::select! {
+                chunk = self.inbox.next(), if !finishing && upstream.has_room() => {
+                    match chunk {
+                        Some(chunk) => self.take(upstream, chunk),
+                        None => {
+                            upstream.finish();
+                            deadline = Some(Instant::now() + FINISHING);
+                        }
                     }
-                },
-                learned = upstream.next() => {
-                    if let Some(outcome) = self.learn(&mut upstream, learned) {
-                        break outcome;
-                    }
+                    None
                 }
-                _ = tick.tick() => self.tick(&upstream),
-                () = soft.cancelled(), if !draining => {
+                learned = upstream.next() => self.learn(upstream, learned),
+                _ = tick.tick() => self.tick(upstream),
+                () = shutdown.soft().cancelled(), if !draining => {
                     draining = true;
                     self.inbox.close();
+                    None
                 }
                 // Cut, but not without handing over what is to be billed.
-                () = hard.cancelled() => {
-                    let text = "the replica is shutting down";
-                    break Outcome::Failed(Error::new(ErrorKind::ShuttingDown, text));
-                }
+                () = shutdown.hard().cancelled() => Some(Outcome::cut()),
                 () = sleep_until(deadline.unwrap_or_else(Instant::now)), if finishing => {
-                    break Outcome::Failed(Error::new(ErrorKind::Timeout, super::wire::text::PROVIDER));
+                    Some(Outcome::late())
                 }
+            };
+            if let Some(outcome) = over {
+                return outcome;
             }
-        };
-        self.end(upstream.covered_ms());
-        outcome
+        }
     }
 
     fn take(&mut self, upstream: &mut Upstream, chunk: AudioChunk) {
@@ -198,14 +232,17 @@ impl Session {
         match learned {
             Upstreamed::Opened { model, request_id } => {
                 tracing::debug!(session = %self.id, model, request_id, "upstream opened");
+                self.finalize_asked_ms = 0;
                 let language = self.options.stream.language;
                 let provider = self.service.live.name();
                 let user = &self.caller.principal.subject;
                 log_patterns::stream_started(user, language, provider, request_id.as_deref());
             }
             Upstreamed::Sent(seq, at) => {
-                if let Some(trace) = &mut self.trace {
-                    trace.sent(seq, at);
+                if let Some(waited) = self.trace.as_mut().and_then(|trace| trace.sent(seq, at)) {
+                    let provider = label("provider", self.service.live.name());
+                    let waited_ms = waited.as_secs_f64() * 1000.0;
+                    self.service.metrics.send_latency_ms.record(waited_ms, &[provider]);
                 }
             }
             Upstreamed::Text(segment) => self.text(*segment),
@@ -276,7 +313,7 @@ impl Session {
         }
     }
 
-    fn tick(&mut self, upstream: &Upstream) {
+    fn tick(&mut self, upstream: &mut Upstream) -> Option<Outcome> {
         let covered_ms = upstream.covered_ms();
         if let Some(meter) = &mut self.meter {
             if self.metered_at.elapsed() >= self.service.checkpoint {
@@ -287,10 +324,12 @@ impl Session {
             self.acknowledge(durable_ms);
         }
         let waiting_since = covered_ms.max(self.finalize_asked_ms);
-        if self.received_ms.saturating_sub(waiting_since) >= FINALIZE_AFTER_MS {
+        if self.received_ms.saturating_sub(waiting_since) >= FINALIZE_AFTER_MS
+            && upstream.finalize()
+        {
             self.finalize_asked_ms = self.received_ms;
-            upstream.finalize();
         }
+        upstream.leave_if_mute().and_then(|left| self.learn(upstream, left))
     }
 
     /// Tells how far audio is durable when that moved, and otherwise often enough to be alive.
@@ -299,19 +338,25 @@ impl Session {
             return;
         }
         (self.acked_ms, self.acked_at) = (acked_ms, Instant::now());
-        self.outbox.push(Event::AudioAck(AudioAck {
+        let ack = self.ack(acked_ms);
+        self.outbox.push(Event::AudioAck(ack));
+    }
+
+    fn ack(&mut self, acked_ms: u64) -> AudioAck {
+        AudioAck {
             session_id: self.id.to_string(),
             acked_seq: self.timeline.acknowledge(acked_ms),
             acked_ms,
             timestamp: self.service.clock.timestamp(),
-        }));
+        }
     }
 
-    fn end(&mut self, covered_ms: u64) {
+    fn end(&mut self, covered_ms: u64) -> Option<Receipt> {
         self.inbox.close();
-        if let Some(meter) = self.meter.take() {
-            meter.finish(covered_ms);
-        }
+        let meter = self.meter.take()?;
+        let durable_ms = meter.durable_ms();
+        meter.finish(covered_ms);
+        Some(Receipt { durable_ms, ack: self.ack(covered_ms) })
     }
 }
 

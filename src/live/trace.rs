@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    time::{Instant, UNIX_EPOCH},
+    time::{Duration, Instant, UNIX_EPOCH},
 };
 
 use opentelemetry::{
@@ -57,12 +57,16 @@ impl SessionTrace {
         self.chunks.push_back(Stages { seq, bytes, end_ms, received, queued, sent: None });
     }
 
-    /// The provider's connection wrote the chunk.
-    pub fn sent(&mut self, seq: u64, at: Instant) {
+    /// The provider's connection wrote the chunk; returns how long after its arrival, the first
+    /// time.
+    pub fn sent(&mut self, seq: u64, at: Instant) -> Option<Duration> {
         let index = self.chunks.partition_point(|chunk| chunk.seq < seq);
-        if let Some(chunk) = self.chunks.get_mut(index).filter(|chunk| chunk.seq == seq) {
-            chunk.sent.get_or_insert(at);
+        let chunk = self.chunks.get_mut(index).filter(|chunk| chunk.seq == seq)?;
+        if chunk.sent.is_some() {
+            return None;
         }
+        chunk.sent = Some(at);
+        Some(at.saturating_duration_since(chunk.received))
     }
 
     /// A final, or silence, covered everything up to `until_ms`.

@@ -6,15 +6,20 @@ use std::time::{Duration, Instant};
 use futures_util::{FutureExt, future::BoxFuture};
 use tokio::time::{Sleep, sleep};
 
-use super::{backoff::Backoff, pace::Pace, ring::Ring, splice};
+use super::{pace::Pace, recovery::Recovery, ring::Ring, said::Said};
 use crate::{
     model::{AudioChunk, Segment},
     providers::{
         CloseReason, Closed, ErrorClass, Live, LiveStream, ProviderError, StreamCommand,
         StreamEvent, StreamOptions,
     },
-    telemetry::{Metrics, metrics::label},
+    telemetry::{Metrics, log_patterns, metrics::label},
 };
+
+/// How far a provider's times may lie beyond the audio that it was sent.
+const SLACK_MS: u64 = 1_000;
+/// How long a provider may leave `Finalize` without a final before it counts as mute.
+const MUTE: Duration = Duration::from_secs(10);
 
 /// What the session learns, in milliseconds of session audio.
 #[derive(Debug)]
@@ -49,15 +54,19 @@ pub struct Upstream {
     metrics: Metrics,
     ring: Ring,
     state: State,
-    backoff: Backoff,
+    recovery: Recovery,
     /// F: the end of the last final, in session audio.
     covered_ms: u64,
+    said: Said,
+    finalize_asked: Option<Instant>,
     finishing: bool,
 }
 
 enum State {
     Connecting(BoxFuture<'static, Result<LiveStream, ProviderError>>),
     Waiting(std::pin::Pin<Box<Sleep>>),
+    /// Broken with everything covered: a connection without audio would only idle out.
+    Idle,
     Open(Open),
     Over,
 }
@@ -73,10 +82,18 @@ struct Open {
 impl Upstream {
     /// Starts to connect at once.
     pub fn open(live: Live, options: StreamOptions, metrics: Metrics) -> Self {
-        let ring = Ring::new(options.format);
-        let state = State::Connecting(connect(live.clone(), options.clone()));
-        let backoff = Backoff::default();
-        Self { live, options, metrics, ring, state, backoff, covered_ms: 0, finishing: false }
+        Self {
+            ring: Ring::new(options.format),
+            state: State::Connecting(connect(live.clone(), options.clone())),
+            recovery: Recovery::default(),
+            said: Said::new(options.billed_channels()),
+            live,
+            options,
+            metrics,
+            covered_ms: 0,
+            finalize_asked: None,
+            finishing: false,
+        }
     }
 
     /// Whether it can take more audio now.
@@ -94,12 +111,25 @@ impl Upstream {
         self.finishing = true;
     }
 
-    /// Asks for finals of everything heard so far.
-    pub fn finalize(&self) {
-        if let State::Open(open) = &self.state {
-            // A full queue means that audio is still on its way: the next tick asks again.
-            let _later = open.stream.commands.try_send(StreamCommand::Finalize);
+    /// Asks for finals of everything heard so far; false while that has to wait.
+    pub fn finalize(&mut self) -> bool {
+        let State::Open(open) = &self.state else { return false };
+        // What is not sent yet would not be finalised; a full queue means the same.
+        let asked =
+            self.ring.all_sent() && open.stream.commands.try_send(StreamCommand::Finalize).is_ok();
+        if asked {
+            self.finalize_asked.get_or_insert_with(Instant::now);
         }
+        asked
+    }
+
+    /// Leaves a provider that answers pings and nothing else; what that ends in, if in anything.
+    pub fn leave_if_mute(&mut self) -> Option<Upstreamed> {
+        let mute = self.finalize_asked.is_some_and(|asked| asked.elapsed() >= MUTE);
+        if !mute || !matches!(self.state, State::Open(_)) {
+            return None;
+        }
+        self.broke(ProviderError::new(ErrorClass::Timeout, "mute", "no final came after finalize"))
     }
 
     /// The next thing to know. Safe to drop and call again.
@@ -112,20 +142,41 @@ impl Upstream {
                 }
                 State::Waiting(sleep) => {
                     sleep.await;
-                    let again = connect(self.live.clone(), self.options.clone());
-                    self.state = State::Connecting(again);
+                    self.resume();
                     None
+                }
+                State::Idle if self.ring.unsent().is_some() => {
+                    self.connect();
+                    None
+                }
+                State::Idle if self.finishing => {
+                    self.state = State::Over;
+                    Some(Upstreamed::Finished)
                 }
                 State::Open(open) => {
                     let event = open.turn(&mut self.ring, self.finishing).await;
                     event.and_then(|event| self.heard(event))
                 }
-                State::Over => std::future::pending().await,
+                State::Idle | State::Over => std::future::pending().await,
             };
             if let Some(learned) = learned {
                 return learned;
             }
         }
+    }
+
+    /// Connects again, unless a connection would have nothing to send.
+    fn resume(&mut self) {
+        if self.ring.is_covered(self.covered_ms) {
+            self.recovery.succeeded();
+            self.state = State::Idle;
+        } else {
+            self.connect();
+        }
+    }
+
+    fn connect(&mut self) {
+        self.state = State::Connecting(connect(self.live.clone(), self.options.clone()));
     }
 
     fn opened(&mut self, opened: Result<LiveStream, ProviderError>) -> Option<Upstreamed> {
@@ -141,9 +192,10 @@ impl Upstream {
             let error = ProviderError::new(ErrorClass::Unavailable, "no_replay", detail);
             return Some(self.over(error));
         };
-        let rate = self.ring.bytes_per_second().filter(|_| self.backoff.is_recovering());
+        let rate = self.ring.bytes_per_second().filter(|_| self.recovery.is_recovering());
         let pace = rate.map(Pace::start);
         let (model, request_id) = (stream.model.clone(), stream.request_id.clone());
+        self.finalize_asked = None;
         self.state = State::Open(Open { stream, origin_ms, pace, close_sent: false });
         Some(Upstreamed::Opened { model, request_id })
     }
@@ -156,33 +208,49 @@ impl Upstream {
         match event {
             StreamEvent::Sent { seq, at } => Some(Upstreamed::Sent(seq, at)),
             StreamEvent::Transcript(segment) => {
-                let segment = splice::after(segment.shifted(origin_ms), self.covered_ms)?;
-                Some(Upstreamed::Text(Box::new(segment)))
+                let segment = segment.shifted(origin_ms);
+                self.plausible(segment.end_ms)?;
+                Some(Upstreamed::Text(Box::new(self.said.unsaid(segment)?)))
             }
-            StreamEvent::Covered { until_ms } => self.cover(origin_ms + until_ms),
+            StreamEvent::Covered { until_ms } => {
+                self.plausible(origin_ms + until_ms).and_then(|until_ms| self.cover(until_ms))
+            }
             StreamEvent::SpeechStarted { at_ms } => {
-                Some(Upstreamed::SpeechStarted(origin_ms + at_ms))
+                self.plausible(origin_ms + at_ms).map(Upstreamed::SpeechStarted)
             }
             StreamEvent::UtteranceEnd { last_word_end_ms } => {
-                Some(Upstreamed::UtteranceEnd(origin_ms + last_word_end_ms))
+                self.plausible(origin_ms + last_word_end_ms).map(Upstreamed::UtteranceEnd)
             }
             StreamEvent::Closed(closed) => self.closed(closed, origin_ms),
         }
+    }
+
+    /// A time, unless it lies beyond all audio: believing it would discard what was not heard yet.
+    fn plausible(&self, ms: u64) -> Option<u64> {
+        let end_ms = self.ring.end_ms().unwrap_or(u64::MAX);
+        if ms > end_ms.saturating_add(SLACK_MS) {
+            let provider = self.live.name();
+            tracing::warn!(provider, ms, end_ms, "the provider spoke of audio that it never got");
+            return None;
+        }
+        Some(ms.min(end_ms))
     }
 
     fn cover(&mut self, until_ms: u64) -> Option<Upstreamed> {
         if until_ms <= self.covered_ms {
             return None;
         }
-        self.backoff.succeeded();
+        self.recovery.succeeded();
+        self.finalize_asked = None;
         self.covered_ms = until_ms;
+        self.said.cover(until_ms);
         self.ring.cover(until_ms);
         Some(Upstreamed::Covered(until_ms))
     }
 
     fn closed(&mut self, closed: Closed, origin_ms: u64) -> Option<Upstreamed> {
         match closed.reason {
-            CloseReason::Finished if self.finishing && self.ring.all_sent() => {
+            CloseReason::Finished if self.heard_all(origin_ms, closed.audio_ms) => {
                 let end_ms = origin_ms + closed.audio_ms.unwrap_or(0);
                 self.state = State::Over;
                 self.covered_ms = self.covered_ms.max(end_ms);
@@ -201,6 +269,13 @@ impl Upstream {
         }
     }
 
+    /// Whether a summary is the one that was asked for, and speaks of all the audio.
+    fn heard_all(&self, origin_ms: u64, audio_ms: Option<u64>) -> bool {
+        let asked = matches!(&self.state, State::Open(open) if open.close_sent);
+        let heard_ms = origin_ms + audio_ms.unwrap_or(0) + SLACK_MS;
+        asked && self.ring.end_ms().is_none_or(|end_ms| end_ms <= heard_ms)
+    }
+
     /// F: the end of the last final, in milliseconds of session audio.
     pub fn covered_ms(&self) -> u64 {
         self.covered_ms
@@ -217,17 +292,12 @@ impl Upstream {
         if !error.class.retryable() {
             return Some(self.over(error));
         }
-        let Some(delay) = self.backoff.next(error.retry_after) else {
+        let Some(delay) = self.recovery.next_delay(error.retry_after) else {
             return Some(self.over(error));
         };
-        tracing::warn!(
-            provider = self.live.name(),
-            code = error.code,
-            request_id = error.request_id,
-            delay_ms = delay.as_millis() as u64,
-            "Deepgram error: {}; connecting again",
-            error.detail
-        );
+        let delay_ms = delay.as_millis() as u64;
+        let request_id = error.request_id.as_deref();
+        log_patterns::stream_broke(&error.code, request_id, &error.detail, delay_ms);
         self.state = State::Waiting(Box::pin(sleep(delay)));
         None
     }

@@ -53,7 +53,7 @@ const BACK_PRESSURE: Duration = Duration::from_secs(30);
 pub async fn upgrade(State(service): State<LiveService>, request: Request) -> Response {
     let (mut parts, _) = request.into_parts();
     let Some((key, upgrade)) = handshake(&mut parts) else {
-        return StatusCode::UPGRADE_REQUIRED.into_response();
+        return upgrade_required(&parts);
     };
     let verified = match service.open() {
         Ok(()) => service.authenticate(request::credential(&parts.headers)).await,
@@ -72,6 +72,15 @@ pub async fn upgrade(State(service): State<LiveService>, request: Request) -> Re
     let shutdown = service.shutdown.clone();
     shutdown.spawn(serve(service, caller, upgrade));
     switch(&key)
+}
+
+/// What a plain request is told (RFC 9110 §15.5.22).
+fn upgrade_required(parts: &Parts) -> Response {
+    let error = Error::invalid("this address speaks WebSocket: send an upgrade request");
+    let mut response = error::render(&error, parts.extensions.get::<RequestId>());
+    *response.status_mut() = StatusCode::UPGRADE_REQUIRED;
+    response.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    response
 }
 
 fn refuse(service: &LiveService, refusal: &Error, parts: &Parts) -> Response {

@@ -43,6 +43,27 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    /// Every kind, for the table in the docs.
+    pub const ALL: [Self; 17] = [
+        Self::InvalidRequest,
+        Self::UnsupportedLanguage,
+        Self::Unauthenticated,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::Conflict,
+        Self::PayloadTooLarge,
+        Self::UnsupportedMedia,
+        Self::RateLimited,
+        Self::QuotaExceeded,
+        Self::Overloaded,
+        Self::ProviderRejected,
+        Self::ProviderUnavailable,
+        Self::DependencyUnavailable,
+        Self::Timeout,
+        Self::ShuttingDown,
+        Self::Internal,
+    ];
+
     /// The stable code on the wire and the metric label.
     pub const fn code(self) -> &'static str {
         match self {

@@ -15,7 +15,8 @@ use sqlx::{
 };
 use tokio::sync::watch;
 
-pub use error::{Cause, cause, query_error, unavailable};
+use error::query_error;
+pub use error::unavailable;
 pub use migrator::{Fatal, migrate};
 
 use crate::{

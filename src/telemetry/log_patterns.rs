@@ -6,7 +6,7 @@ use std::fmt::{self, Write};
 
 use tracing::{debug, error, info, warn};
 
-use crate::model::Language;
+use crate::model::{Error, Language};
 
 /// Foreign text in a log line: control characters escaped, cut at 128 characters.
 struct Clean<'a>(&'a str);
@@ -99,9 +99,19 @@ pub fn stream_started(user: &str, language: Language, provider: &str, request_id
     );
 }
 
-/// A session could not go on.
-pub fn stream_failed(user: &str, error: &(dyn std::error::Error + Send + Sync)) {
-    error!(user, "Deepgram error: {error}");
+/// A session could not go on; the cause is for operators, who see it nowhere else.
+pub fn stream_failed(user: &str, error: &Error) {
+    error!(user, "Deepgram error: {}", Clean(&format!("{error:?}")));
+}
+
+/// A provider's connection broke or was refused, and another is tried.
+pub fn stream_broke(code: &str, request_id: Option<&str>, detail: &str, delay_ms: u64) {
+    warn!(code, request_id, delay_ms, "Deepgram error: {}; connecting again", Clean(detail));
+}
+
+/// A provider did not understand us, or we it; the stream lives on.
+pub fn stream_complaint(what: &str) {
+    warn!("Deepgram error: {}", Clean(what));
 }
 
 /// A session ended in order.

@@ -37,13 +37,13 @@ pub struct Metrics {
     pub upstream_failures: Counter<u64>,
     /// Milliseconds from a chunk's arrival to the final that covers it, by `provider`.
     pub final_latency_ms: Histogram<f64>,
-    /// Milliseconds from a chunk's arrival to the write upstream, by `provider`.
+    /// Milliseconds from a chunk's arrival to the write upstream, in traced sessions, by `provider`.
     pub send_latency_ms: Histogram<f64>,
     /// Verifications, by `type` and `outcome`.
     pub authentications: Counter<u64>,
     /// JWKS fetches, by `outcome`.
     pub jwks_fetches: Counter<u64>,
-    /// Usage rows, by `outcome` (`inserted`, `duplicate`, `retried`, `lost`).
+    /// Usage rows, by `outcome` (`inserted`, `duplicate`, `retried`, `deferred`, `lost`).
     pub usage_rows: Counter<u64>,
     /// Usage checkpoints waiting to be written.
     pub usage_pending: UpDownCounter<i64>,
@@ -51,8 +51,6 @@ pub struct Metrics {
     pub http_requests: Counter<u64>,
     /// Partial decodes of the embedded engine that were out of date before they began.
     pub partials_dropped: Counter<u64>,
-    /// Spans that could not be queued for export.
-    pub spans_dropped: Counter<u64>,
 }
 
 impl Metrics {
@@ -93,7 +91,6 @@ impl Metrics {
             usage_pending: gauge("usage_pending"),
             http_requests: counter("http_requests"),
             partials_dropped: counter("partials_dropped"),
-            spans_dropped: counter("spans_dropped"),
             registry,
             _provider: provider,
         }

@@ -2,7 +2,9 @@
 #![expect(clippy::expect_used, reason = "a test that cannot go on fails with the sentence")]
 
 mod auth_doors;
+#[cfg(feature = "local-speech")]
 mod browser;
+mod container_reconnect;
 mod crash;
 mod harness;
 mod live_doors;
@@ -10,8 +12,15 @@ mod live_doors;
 mod local_engine;
 mod metrics;
 mod official_clients;
+mod oracle;
 mod outages;
 mod pages;
+#[cfg(feature = "local-speech")]
 mod real_speech;
 mod startup;
+mod tidy;
 mod traces;
+mod upstream_faults;
+mod upstream_idle;
+mod upstream_oddities;
+mod upstream_refusals;

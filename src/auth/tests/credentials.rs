@@ -8,7 +8,7 @@ use sqlx::Executor;
 
 use super::{authenticator, nowhere, tenant::Tenant, with};
 use crate::{
-    auth::{AuthType, Authenticator, Owner, Users, api_key::hex},
+    auth::{Authenticator, Owner, Users, api_key::hex, principal::AuthType},
     config::Environment,
     model::{Error, ErrorKind},
     postgres::{Database, private},

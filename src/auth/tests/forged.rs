@@ -9,7 +9,7 @@ use super::{
     tenant::{AUDIENCE, Tenant, header, key, other_key},
 };
 use crate::{
-    auth::{AuthType, Owner},
+    auth::{Owner, principal::AuthType},
     model::{Clock, ErrorKind},
 };
 

@@ -60,7 +60,7 @@ impl Ring {
             }
         }
         for piece in pieces {
-            self.kept_bytes += piece.len() as u64;
+            self.kept_bytes += piece.kept_bytes() as u64;
             self.pieces.push_back(piece);
         }
         self.pieces.back().map(|piece| piece.start_us / 1000)
@@ -96,7 +96,7 @@ impl Ring {
     pub(super) fn cover(&mut self, ms: u64) {
         while self.pieces.get(1).is_some_and(|next| next.start_us <= ms * 1000) {
             let first = self.pieces.pop_front();
-            self.kept_bytes -= first.map_or(0, |first| first.len() as u64);
+            self.kept_bytes -= first.map_or(0, |first| first.kept_bytes() as u64);
         }
     }
 

@@ -90,6 +90,19 @@ impl Ring {
         self.unsent().is_none()
     }
 
+    /// Where the audio so far ends, in milliseconds, where a byte is a place in time.
+    pub fn end_ms(&self) -> Option<u64> {
+        match self {
+            Self::Raw(ring) => ring.end_ms(),
+            Self::Cut(_) | Self::Whole(_) => None,
+        }
+    }
+
+    /// Whether a connection that begins at `ms` would have nothing to send.
+    pub fn is_covered(&mut self, ms: u64) -> bool {
+        matches!(self, Self::Raw(_)) && self.rewind(ms).is_some() && self.all_sent()
+    }
+
     /// Lets go of what ends at or before `ms` of session audio.
     pub fn cover(&mut self, ms: u64) {
         match self {

@@ -42,6 +42,10 @@ impl Ring {
     pub(super) fn push(&mut self, chunk: AudioChunk) -> Option<u64> {
         self.kept_bytes += chunk.bytes.len() as u64;
         self.chunks.push_back(chunk);
+        self.end_ms()
+    }
+
+    pub(super) fn end_ms(&self) -> Option<u64> {
         self.format.bytes_to_ms(self.start_bytes + self.kept_bytes)
     }
 

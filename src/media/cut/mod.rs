@@ -21,7 +21,7 @@ pub struct Piece {
 
 impl Piece {
     /// Bytes that it keeps in memory.
-    pub fn len(&self) -> usize {
+    pub fn kept_bytes(&self) -> usize {
         self.bytes.len()
     }
 }

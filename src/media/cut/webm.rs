@@ -102,9 +102,7 @@ impl Cutter {
         let body = whole.slice(element.header_bytes..);
         match element.id {
             TIMESTAMP => self.cluster_ticks = unsigned(&body),
-            SIMPLE_BLOCK => return self.block(body).map(Some),
-            // A block in a group is a key frame unless the group says otherwise; audio always is.
-            BLOCK => return self.block(body).map(Some),
+            SIMPLE_BLOCK | BLOCK => return self.block(body).map(Some),
             _ => self.keep(element.id, &whole, &body)?,
         }
         Ok(None)

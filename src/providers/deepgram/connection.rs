@@ -1,7 +1,7 @@
 //! One open socket: a writer and a reader side by side in one task.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
 
@@ -25,20 +25,26 @@ use crate::{
     providers::{
         CloseReason, Closed, ErrorClass, ProviderError, StreamCommand, StreamEvent, StreamOptions,
     },
+    telemetry::log_patterns,
 };
 
 /// A silent stream is closed by Deepgram after ten seconds; three to five are advised.
 const KEEP_ALIVE: Duration = Duration::from_secs(4);
-const PING: Duration = Duration::from_secs(2);
-/// A live peer answers a ping; one that does not for this long is gone.
-const HALF_OPEN: Duration = Duration::from_secs(5);
+const PING: Duration = Duration::from_secs(1);
+/// A live peer says something between pings; after this many without a word it is gone.
+const HALF_OPEN_PINGS: u32 = 4;
+/// How long one message may take to be written.
+const WRITE: Duration = Duration::from_secs(5);
+/// How long what was received already may be read after a write failed.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 /// How long the last results may take after `CloseStream`.
 const CLOSING: Duration = Duration::from_secs(5);
 
 /// The state that reader and writer share.
 pub(super) struct Connection {
-    opened_at: Instant,
-    heard_ms: AtomicU64,
+    /// Pings since the peer last said anything. Counted rather than timed: a pause of this
+    /// process is no silence of the peer's.
+    unanswered: AtomicU32,
     channels: usize,
     report_sent: bool,
     request_id: Option<String>,
@@ -48,8 +54,7 @@ impl Connection {
     pub(super) fn new(options: &StreamOptions, request_id: Option<String>) -> Self {
         let channels = usize::from(options.billed_channels());
         Self {
-            opened_at: Instant::now(),
-            heard_ms: AtomicU64::new(0),
+            unanswered: AtomicU32::new(0),
             channels,
             report_sent: options.report_sent,
             request_id,
@@ -70,6 +75,10 @@ impl Connection {
         let mut closed = tokio::select! {
             closed = &mut reader => closed,
             written = &mut writer => match written {
+                // Why the peer hung up may be waiting to be read, and finals before it.
+                Err(error) if error.class == ErrorClass::Unavailable => {
+                    timeout(LAST_WORDS, &mut reader).await.unwrap_or_else(|_| failed(error))
+                }
                 Err(error) => failed(error),
                 Ok(()) => timeout(CLOSING, &mut reader).await.unwrap_or_else(|_| {
                     failed(ProviderError::new(
@@ -136,7 +145,7 @@ impl Connection {
         sink: &mut SplitSink<Socket, Message>,
         fed_at: &mut Option<Instant>,
     ) -> Result<(), ProviderError> {
-        if self.silence() > HALF_OPEN {
+        if self.unanswered.fetch_add(1, Ordering::Relaxed) >= HALF_OPEN_PINGS {
             let detail = "no answer to a ping";
             return Err(ProviderError::new(ErrorClass::Timeout, "half_open", detail));
         }
@@ -158,7 +167,7 @@ impl Connection {
         let mut audio_ms = None;
         loop {
             let message = stream.next().await;
-            self.heard();
+            self.unanswered.store(0, Ordering::Relaxed);
             match message {
                 Some(Ok(Message::Text(body))) => match parser.parse(&body) {
                     Heard::Events(heard) => {
@@ -169,7 +178,7 @@ impl Connection {
                         }
                     }
                     Heard::Summary { audio_ms: total } => audio_ms = Some(total),
-                    Heard::Complaint(what) => tracing::warn!("Deepgram error: {what}"),
+                    Heard::Complaint(what) => log_patterns::stream_complaint(&what),
                     Heard::Ignored => {}
                 },
                 Some(Ok(Message::Close(frame))) => return ended(audio_ms, frame.as_ref()),
@@ -178,16 +187,6 @@ impl Connection {
                 None => return lost(audio_ms, "the connection ended"),
             }
         }
-    }
-
-    fn heard(&self) {
-        let elapsed = u64::try_from(self.opened_at.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.heard_ms.store(elapsed, Ordering::Relaxed);
-    }
-
-    fn silence(&self) -> Duration {
-        let heard = Duration::from_millis(self.heard_ms.load(Ordering::Relaxed));
-        self.opened_at.elapsed().saturating_sub(heard)
     }
 }
 
@@ -229,7 +228,7 @@ async fn send(
     message: Message,
 ) -> Result<(), ProviderError> {
     let lost = |detail: String| ProviderError::new(ErrorClass::Unavailable, "send", detail);
-    match timeout(HALF_OPEN, sink.send(message)).await {
+    match timeout(WRITE, sink.send(message)).await {
         Ok(sent) => sent.map_err(|error| lost(error.to_string())),
         Err(_) => {
             Err(ProviderError::new(ErrorClass::Timeout, "send_timeout", "it stopped reading"))

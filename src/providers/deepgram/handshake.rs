@@ -46,10 +46,11 @@ async fn dial(url: &Url, key: &SecretString) -> Result<(Socket, Option<String>),
     let port = url.port_or_known_default().unwrap_or(443);
     let tcp = TcpStream::connect((host, port)).await.map_err(unreachable)?;
     tcp.set_nodelay(true).map_err(unreachable)?;
-    let mut request = url.as_str().into_client_request().map_err(refusal)?;
+    let mut request = url.as_str().into_client_request().map_err(|error| refusal(error, key))?;
     request.headers_mut().insert(header::AUTHORIZATION, authorization(key)?);
-    let (socket, response) =
-        client_async_tls_with_config(request, tcp, Some(buffers()), None).await.map_err(refusal)?;
+    let (socket, response) = client_async_tls_with_config(request, tcp, Some(buffers()), None)
+        .await
+        .map_err(|error| refusal(error, key))?;
     Ok((socket, request_id(response.headers())))
 }
 
@@ -72,18 +73,20 @@ fn buffers() -> WebSocketConfig {
         .max_frame_size(Some(MAX_MESSAGE_BYTES))
 }
 
-fn refusal(error: WsError) -> ProviderError {
+fn refusal(error: WsError, key: &SecretString) -> ProviderError {
     match error {
-        WsError::Http(response) => refused(&response),
+        WsError::Http(response) => refused(&response, key),
         other => ProviderError::new(ErrorClass::Unavailable, "handshake", other.to_string()),
     }
 }
 
 /// A failed upgrade carries a status, `dg-error`, and a body of one of three shapes.
-fn refused(response: &Response) -> ProviderError {
+fn refused(response: &Response, key: &SecretString) -> ProviderError {
     let status = response.status();
     let body = response.body().as_deref().unwrap_or_default();
     let (code, detail) = explain(response.headers(), body, status);
+    // An answer that quotes what we sent must not carry our key into a log.
+    let detail = detail.replace(key.expose_secret(), "[redacted]");
     let mut error = ProviderError::new(class_of(status), code, detail);
     error.request_id = request_id(response.headers());
     error.retry_after = response

@@ -177,9 +177,12 @@ fn word(heard: HeardWord) -> Word {
     }
 }
 
+/// Longer than any audio; times stop here, so that they can be added without overflow.
+const LONGEST_MS: f64 = 1e15;
+
 /// Seconds as whole milliseconds; what is negative or no number at all counts as zero.
 fn ms(seconds: f64) -> u64 {
-    (seconds * 1000.0).round().max(0.0) as u64
+    (seconds * 1000.0).round().clamp(0.0, LONGEST_MS) as u64
 }
 
 #[cfg(test)]

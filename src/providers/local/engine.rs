@@ -21,7 +21,7 @@ use crate::{
     media::{Ffmpeg, SPEECH_HERTZ},
     model::{AudioFormat, Error, Language, Segment},
     providers::{ErrorClass, LiveStream, ProviderError, StreamOptions},
-    telemetry::{Metrics, metrics::label},
+    telemetry::Metrics,
 };
 
 /// Commands and events that a stream's channels hold.
@@ -99,14 +99,6 @@ impl Engine {
     /// `Language` for anything but English, `BadRequest` for audio that cannot be taken,
     /// `Capacity` when every stream is taken.
     pub fn open(&self, options: &StreamOptions) -> Result<LiveStream, ProviderError> {
-        let opened = self.try_open(options);
-        let outcome = opened.as_ref().map_or_else(|error| error.class.as_str(), |_| "opened");
-        let labels = [label("provider", PROVIDER), label("outcome", outcome)];
-        self.shared.metrics.upstream_connects.add(1, &labels);
-        opened
-    }
-
-    fn try_open(&self, options: &StreamOptions) -> Result<LiveStream, ProviderError> {
         speaks(options.language)?;
         let slot = Arc::clone(&self.shared.slots).try_acquire_owned().map_err(|_| full())?;
         let intake = Intake::open(options.format, &self.shared.ffmpeg, &self.shared.shutdown)?;

@@ -14,7 +14,6 @@ use tokio::{
 };
 
 use super::{
-    PROVIDER,
     engine::Shared,
     intake::Intake,
     jobs::{Answer, Listened, Partials, answered},
@@ -30,7 +29,6 @@ use crate::{
         CloseReason, Endpointing, ErrorClass, ProviderError, StreamCommand, StreamEvent,
         StreamOptions,
     },
-    telemetry::metrics::label,
 };
 
 /// Audio that may wait for the workers, in samples; past it commands are not read.
@@ -168,8 +166,6 @@ impl Stream {
     }
 
     fn fail(&mut self, error: ProviderError) -> bool {
-        let labels = [label("provider", PROVIDER), label("class", error.class.as_str())];
-        self.shared.metrics.upstream_failures.add(1, &labels);
         self.commands.close();
         self.voice.close(CloseReason::Failed(error), self.heard_ms());
         self.slot = None;

@@ -141,12 +141,12 @@ impl TestApp {
         sqlx::query_scalar(query).fetch_one(pool).await.expect("the query runs")
     }
 
-    /// What its metrics say of one series, added up over labels that are not named.
+    /// What its metrics say of one instrument, added up over labels that are not named.
     pub fn metric(&self, name: &str, labels: &[&str]) -> i64 {
         let text = self.running.app.metrics.render().expect("metrics render");
         let named = |line: &&str| {
             let rest = line.strip_prefix(name);
-            rest.is_some_and(|rest| rest.starts_with(['{', ' ', '_']))
+            rest.is_some_and(|rest| rest.starts_with(['{', ' ']))
                 && labels.iter().all(|label| line.contains(label))
         };
         let values = text.lines().filter(|line| !line.starts_with('#')).filter(named);

@@ -11,7 +11,6 @@
 
 mod audio;
 mod containers;
-mod figures;
 mod live;
 mod recordings;
 mod session;

@@ -1,12 +1,25 @@
-//! Measures the engine on this machine; run by hand, for it takes minutes and judges nothing:
-//! `cargo test --release --test it local_engine::figures -- --ignored --nocapture`.
+//! Measures the embedded engine on this machine; takes minutes and judges nothing:
+//! `cargo bench --bench speech`.
+
+#![expect(
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    dead_code,
+    reason = "a measurement shares the tests' session, and stops where it cannot go on"
+)]
+
+#[path = "../tests/it/local_engine/audio.rs"]
+mod audio;
+#[path = "../tests/it/local_engine/session.rs"]
+mod session;
 
 use std::time::{Duration, Instant};
 
 use audio_transcription_api::model::{AudioFormat, RawFormat};
 use bytes::Bytes;
 
-use super::{
+use self::{
     audio::{LIBRIVOX, fixture, raw, synthetic},
     session::{Feed, Heard, engine, listen, raw_options},
 };
@@ -66,9 +79,8 @@ fn report(streams: usize, begun: Instant, heard: &[Heard]) {
     );
 }
 
-#[ignore = "a measurement, not a test"]
-#[tokio::test(flavor = "multi_thread")]
-async fn figures() {
+#[tokio::main]
+async fn main() {
     let before = memory_mb("VmRSS");
     let begun = Instant::now();
     let (engine, metrics) = engine(2, 64);
