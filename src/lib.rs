@@ -28,4 +28,4 @@ mod redis;
 pub mod server;
 pub mod telemetry;
 pub mod usage;
-pub mod web;
+mod web;

@@ -27,8 +27,8 @@ use crate::{
 
 /// How often cursors are looked at.
 const TICK: Duration = Duration::from_secs(1);
-/// A client that follows the protocol hears something at least this often.
-const HEARD: Duration = Duration::from_secs(2);
+/// A client that follows the protocol hears something every other tick, however late one is.
+const HEARD: Duration = Duration::from_millis(1500);
 /// Audio that waits this long for a final is asked for.
 const FINALIZE_AFTER_MS: u64 = 20_000;
 /// How long the last words may take once no more audio comes.

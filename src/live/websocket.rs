@@ -148,7 +148,11 @@ async fn serve(service: LiveService, caller: Caller, upgrade: OnUpgrade) {
 async fn read(client: &Client, mut stream: SplitStream<Socket>) -> Option<CloseFrame> {
     loop {
         let message = match timeout(SILENCE, stream.next()).await {
-            Err(_) => return Some(frame(Close::HandshakeTimeout)),
+            Err(_) => {
+                // The writer gives notice and closes.
+                client.outbox().close(Close::Silent);
+                return std::future::pending().await;
+            }
             Ok(None) => return None,
             Ok(Some(Err(error))) => return protocol_fault(&error),
             Ok(Some(Ok(message))) => message,

@@ -156,7 +156,7 @@ pub struct Transcription {
 pub struct AudioAck {
     /// Our id of the session.
     pub session_id: String,
-    /// Last chunk that is wholly durable; absent before the first.
+    /// Last chunk that is wholly durable; null before the first.
     pub acked_seq: Option<u64>,
     /// Milliseconds of session audio that are durable.
     pub acked_ms: u64,
@@ -254,32 +254,20 @@ pub enum Close {
     Draining,
     /// The client does not read its finals.
     SlowReader,
-    /// The client sends nothing that the server waits for.
-    HandshakeTimeout,
-    /// The credential was not accepted.
-    Unauthenticated,
-    /// Messages that cannot be read, again and again.
-    BadMessages,
+    /// The client answers no ping.
+    Silent,
 }
 
 impl Close {
     /// Every close, for the table in the docs.
-    pub const ALL: [Self; 5] = [
-        Self::Draining,
-        Self::SlowReader,
-        Self::HandshakeTimeout,
-        Self::Unauthenticated,
-        Self::BadMessages,
-    ];
+    pub const ALL: [Self; 3] = [Self::Draining, Self::SlowReader, Self::Silent];
 
     /// The code on the wire.
     pub const fn code(self) -> u16 {
         match self {
             Self::Draining => 4000,
             Self::SlowReader => 4001,
-            Self::HandshakeTimeout => 4002,
-            Self::Unauthenticated => 4500,
-            Self::BadMessages => 4501,
+            Self::Silent => 4002,
         }
     }
 
@@ -288,9 +276,7 @@ impl Close {
         match self {
             Self::Draining => "draining",
             Self::SlowReader => "slow_reader",
-            Self::HandshakeTimeout => "handshake_timeout",
-            Self::Unauthenticated => "unauthenticated",
-            Self::BadMessages => "bad_messages",
+            Self::Silent => "silent",
         }
     }
 

@@ -4,7 +4,6 @@ pub mod deepgram;
 pub mod error;
 pub mod live;
 #[cfg(feature = "local-speech")]
-#[cfg(feature = "local-speech")]
 pub mod local;
 pub mod stream;
 

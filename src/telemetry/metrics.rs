@@ -4,7 +4,7 @@ use opentelemetry::{
     KeyValue,
     metrics::{Counter, Histogram, Meter, MeterProvider, UpDownCounter},
 };
-use opentelemetry_sdk::metrics::SdkMeterProvider;
+use opentelemetry_sdk::{Resource, metrics::SdkMeterProvider};
 use prometheus::{Encoder, Registry, TextEncoder};
 
 /// All instruments of one replica. Cheap to clone; labels are of low cardinality, never ids.
@@ -59,7 +59,10 @@ impl Metrics {
         let registry = Registry::new();
         let exporter =
             opentelemetry_prometheus::exporter().with_registry(registry.clone()).build()?;
-        let provider = SdkMeterProvider::builder().with_reader(exporter).build();
+        let provider = SdkMeterProvider::builder()
+            .with_reader(exporter)
+            .with_resource(Resource::builder().with_service_name("audio-transcription-api").build())
+            .build();
         let meter = provider.meter("audio_transcription_api");
         Ok(Self::with(&meter, registry, provider))
     }

@@ -47,6 +47,31 @@ fn documents_speak_of_variables_that_exist() {
 }
 
 #[test]
+fn documents_speak_of_files_that_exist() {
+    const KINDS: [&str; 8] = [".json", ".md", ".mjs", ".py", ".rs", ".sql", ".yaml", "/"];
+    let files = source::paths(".");
+    let there = |name: &str| {
+        let below = format!("/{name}");
+        files.iter().any(|path| {
+            let folder = name.ends_with('/') && (path.starts_with(name) || path.contains(&below));
+            path == name || path.ends_with(&below) || folder
+        })
+    };
+    let mut offences = Vec::new();
+    // What fixtures are taken from has files of its own.
+    for document in documents().into_iter().filter(|of| !of.path.starts_with("tests/fixtures/")) {
+        for span in quoted(&document.text) {
+            let plain = span.chars().all(|c| c.is_alphanumeric() || "._-/".contains(c));
+            let ours = plain && !span.starts_with(['/', '.']) && !span.starts_with("vendor/");
+            if ours && KINDS.iter().any(|kind| span.ends_with(kind)) && !there(&span) {
+                offences.push(format!("{}: {span}", document.path));
+            }
+        }
+    }
+    none(offences, "correct the name: the file was moved, renamed or never written");
+}
+
+#[test]
 fn links_lead_somewhere() {
     let mut offences = Vec::new();
     for document in documents() {
