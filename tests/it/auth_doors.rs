@@ -51,7 +51,7 @@ async fn speak_at_both(app: &TestApp, token: &str) -> [Value; 2] {
     speaker.assert_whole();
     let (mut client, namespace) =
         doors::socketio(&app.url(), token).await.expect("the namespace admits");
-    client.emit_binary("audio_chunk", &[&[0; 32_000]]).await.expect("sent");
+    client.emit_binary("audio_chunk", &[&vec![0; 32_000]]).await.expect("sent");
     client.emit("stop_streaming", &[]).await.expect("sent");
     client.receive_event("streaming_stopped", SOON).await.expect("stopped");
     [raw, namespace]

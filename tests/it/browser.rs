@@ -12,7 +12,7 @@ const SETUP: &str = "scripts/setup test";
 const DEADLINE: Duration = Duration::from_secs(150);
 
 /// Runs some scenarios of `tests/clients/browser`; what they printed.
-async fn scenarios(app: &TestApp, names: &str) {
+async fn scenarios(app: &TestApp, names: &str) -> String {
     let node = binary::need("node", SETUP);
     binary::need("ffmpeg", SETUP);
     if std::env::var_os("CHROMIUM").is_none() {
@@ -24,24 +24,24 @@ async fn scenarios(app: &TestApp, names: &str) {
     command.arg("live_page.mjs").arg(format!("{}/app/#token={}", app.url(), app.token()));
     command.arg(speech::fixture_path("jfk.wav")).args(["--only", names]).current_dir(folder);
     let finished = binary::run(command, DEADLINE).await;
-    print!("{}", finished.stdout);
     assert_eq!(finished.code, Some(0), "{}{}", finished.stdout, finished.stderr);
+    finished.stdout
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_person_speaks_and_reads_their_words() {
     let app = Setup::new().local().start().await;
-    scenarios(&app, "microphone").await;
+    println!("{}", scenarios(&app, "microphone").await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lost_connection_loses_no_word() {
     let app = Setup::new().local().start().await;
-    scenarios(&app, "lost").await;
+    println!("{}", scenarios(&app, "lost").await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_keeps_a_person_from_speaking_is_explained() {
     let app = Setup::new().local().start().await;
-    scenarios(&app, "denied,insecure,token").await;
+    println!("{}", scenarios(&app, "denied,insecure,token").await);
 }
