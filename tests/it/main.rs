@@ -1,6 +1,9 @@
 //! The integration tests: the real service on real sockets, the outside world by wire only.
 #![expect(clippy::expect_used, reason = "a test that cannot go on fails with the sentence")]
 
+mod auth_doors;
+#[cfg(feature = "local-speech")]
+mod browser;
 mod container_reconnect;
 mod crash;
 mod harness;
@@ -20,6 +23,7 @@ mod metrics;
 mod official_clients;
 mod oracle;
 mod outages;
+mod pages;
 #[cfg(feature = "local-speech")]
 mod real_speech;
 mod startup;
