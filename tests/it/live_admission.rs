@@ -155,7 +155,7 @@ async fn the_root_namespace_is_closed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_unknown_language_falls_back_and_is_logged() {
-    let (variables, _deepgram) = Setup::new().environment().await;
+    let (variables, _deepgram) = Setup::new().variables().await;
     let service = ServiceProcess::start(&variables).await;
     for lang in ["xx", "EN", "en-US", "", "it"] {
         let options = socketio::Options {

@@ -1,5 +1,6 @@
 //! The integration tests: the real service on real sockets, the outside world by wire only.
 #![expect(clippy::expect_used, reason = "a test that cannot go on fails with the sentence")]
+#![expect(clippy::disallowed_methods, reason = "tests spawn clients, which no shutdown waits for")]
 
 mod auth_doors;
 #[cfg(feature = "local-speech")]
