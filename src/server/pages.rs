@@ -1,9 +1,15 @@
 //! The pages, compiled in: one look at the binary is all that serving them takes.
 
 use axum::{
+    Extension,
     extract::Path,
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderValue, header},
     response::{IntoResponse, Redirect, Response},
+};
+
+use crate::{
+    model::{Error, ErrorKind},
+    web::{error, request_id::RequestId},
 };
 
 /// A file of `page/`: its path below `/app/`, its type and its bytes.
@@ -71,18 +77,18 @@ pub(super) async fn redirect() -> Redirect {
 }
 
 /// `GET /app/`.
-pub(super) async fn index() -> Response {
-    serve("index.html")
+pub(super) async fn index(id: Option<Extension<RequestId>>) -> Response {
+    serve("index.html", id.as_deref())
 }
 
 /// `GET /app/{path}`.
-pub(super) async fn file(Path(path): Path<String>) -> Response {
-    serve(&path)
+pub(super) async fn file(Path(path): Path<String>, id: Option<Extension<RequestId>>) -> Response {
+    serve(&path, id.as_deref())
 }
 
-fn serve(path: &str) -> Response {
+fn serve(path: &str, id: Option<&RequestId>) -> Response {
     let Some(file) = FILES.iter().find(|file| file.path == path) else {
-        return (StatusCode::NOT_FOUND, "no such file").into_response();
+        return error::render(&Error::new(ErrorKind::NotFound, "Endpoint not found"), id);
     };
     let mut response = file.bytes.into_response();
     for (name, value) in [

@@ -1,6 +1,10 @@
 //! The integration tests: the real service on real sockets, the outside world by wire only.
 #![expect(clippy::expect_used, reason = "a test that cannot go on fails with the sentence")]
+#![expect(clippy::disallowed_methods, reason = "tests spawn clients, which no shutdown waits for")]
 
+mod auth_doors;
+#[cfg(feature = "local-speech")]
+mod browser;
 mod container_reconnect;
 mod crash;
 mod harness;
@@ -20,6 +24,7 @@ mod metrics;
 mod official_clients;
 mod oracle;
 mod outages;
+mod pages;
 #[cfg(feature = "local-speech")]
 mod real_speech;
 mod startup;

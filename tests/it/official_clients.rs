@@ -9,6 +9,7 @@ use tokio::process::Command;
 
 use crate::harness::{LONG, SOON, Setup, TestApp, binary};
 
+const NODE_CLIENT: &str = "stream.mjs";
 const CLIP: &str = "jfk.wav";
 const WEBSOCKETS: [&str; 2] = ["default", "websocket"];
 const FORMS: [&str; 3] = ["base64", "binary", "alias"];
@@ -22,7 +23,7 @@ async fn speaking_app() -> TestApp {
 fn script(name: &str) -> Command {
     let root = env!("CARGO_MANIFEST_DIR");
     let folder = format!("{root}/tests/clients/socketio");
-    let interpreter = if name.ends_with(".mjs") {
+    let interpreter = if name == NODE_CLIENT {
         binary::need(&format!("{folder}/node_modules/socket.io-client"), "tests/clients/setup");
         binary::need("node", "scripts/setup test")
     } else {
@@ -120,7 +121,7 @@ async fn one_way(name: &str, app: &TestApp, (transport, form): (&str, &str)) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn npm_socketio_client() {
-    every_way("stream.mjs").await;
+    every_way(NODE_CLIENT).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -148,8 +149,8 @@ async fn a_bad_token_is_rejected_with_the_contracts_message() {
         assert!(payloads(&seen, "connected").is_empty(), "{seen}");
     };
     tokio::join!(
-        rejected("stream.mjs", "default"),
-        rejected("stream.mjs", "websocket"),
+        rejected(NODE_CLIENT, "default"),
+        rejected(NODE_CLIENT, "websocket"),
         rejected("stream.py", "default"),
         rejected("stream.py", "websocket"),
     );

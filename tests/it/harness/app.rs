@@ -53,8 +53,9 @@ impl Setup {
     /// The embedded engine instead of Deepgram.
     pub fn local(mut self) -> Self {
         self.deepgram = None;
-        let default = format!("{}/.dev/speech-model", env!("CARGO_MANIFEST_DIR"));
-        let model_dir = std::env::var("ASR_MODEL_DIR").unwrap_or(default);
+        let default = || format!("{}/.dev/speech-model", env!("CARGO_MANIFEST_DIR")).into();
+        let model_dir = std::env::var_os("ASR_MODEL_DIR").unwrap_or_else(default);
+        let model_dir = model_dir.into_string().expect("a path in UTF-8");
         self.with("LIVE_PROVIDER", "local").with("ASR_MODEL_DIR", model_dir)
     }
 

@@ -38,6 +38,10 @@ impl ServiceProcess {
     pub async fn start(variables: &BTreeMap<String, String>) -> Self {
         let process = Self::spawn(variables);
         process.wait_for_status("/health", 200, SOON).await;
+        // Its token is printed a moment after it listens.
+        let silent = variables.get("ENVIRONMENT").is_none_or(|name| name != "development");
+        let told = async || silent || process.log().contains("#token=");
+        testkit::wait_until("a token", SOON, told).await.expect("a development token");
         process
     }
 

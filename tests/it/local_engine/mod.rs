@@ -2,12 +2,7 @@
 //!
 //! Needs the model directory (`scripts/speech-model`) and ffmpeg.
 
-#![expect(
-    clippy::expect_used,
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    reason = "what tests call is a test too"
-)]
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "what tests call is a test too")]
 
 mod audio;
 mod containers;

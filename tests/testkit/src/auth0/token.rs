@@ -100,7 +100,7 @@ impl Claims {
         Self { algorithm, ..self }
     }
 
-    /// Signed by a key that was never published, under the current key's id.
+    /// Signed by a key that was never published, under that key's own id.
     pub fn forged(self) -> Self {
         Self { foreign_key: true, ..self }
     }
