@@ -99,7 +99,7 @@ async fn other_containers_go_as_they_are() {
 async fn a_wav_that_cannot_be_read_is_refused() {
     let app = TestApp::start().await;
     let adpcm = ffmpeg(&fixture("jfk.wav"), &["-c:a", "adpcm_ms", "-f", "wav"]);
-    let endless = [b"RIFF\0\0\0\0WAVEjunk\xff\xff\xff\x7f".as_slice(), &[0; 100_000]].concat();
+    let endless = [b"RIFF\0\0\0\0WAVEjunk\xff\xff\xff\x7f".to_vec(), vec![0; 100_000]].concat();
     for (bytes, why) in [(adpcm, "wav"), (endless, "64 KiB")] {
         let mut socket = app.websocket().await;
         for piece in bytes.chunks(9000) {

@@ -31,11 +31,11 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     match payload.len() {
         length @ 0..=125 => frame.push(0x80 | length as u8),
         length @ 126..=65_535 => {
-            frame.push(0x80 | 126);
+            frame.push(0x80 | 0x7E);
             frame.extend((length as u16).to_be_bytes());
         }
         length => {
-            frame.push(0x80 | 127);
+            frame.push(0x80 | 0x7F);
             frame.extend((length as u64).to_be_bytes());
         }
     }
@@ -85,7 +85,8 @@ async fn the_raw_door_takes_a_million_bytes_and_no_more() {
     announced.extend([0; 4]);
     let end = ends_with(&app, &announced).await;
     assert!(matches!(end, Received::Closed(1009, _)), "{end:?}");
-    let fragments = [frame(0x02, &[1; 60_000]), frame(0x00, &[1; 60_000]).repeat(20)].concat();
+    let piece = vec![1; 60_000];
+    let fragments = [frame(0x02, &piece), frame(0x00, &piece).repeat(20)].concat();
     let end = ends_with(&app, &fragments).await;
     assert!(matches!(end, Received::Closed(1009, _)), "{end:?}");
 }

@@ -70,7 +70,7 @@ async fn a_socketio_client_that_reads_nothing_is_cut() {
     let app = Setup::new().deepgram(talkative()).start().await;
     let mut client = app.socketio().await;
     client.emit("start_streaming", &[mulaw()]).await.expect("sent");
-    let (_, ()) = tokio::join!(ignore_everything(&mut client), assert_others_go_on(&app));
+    let ((), ()) = tokio::join!(ignore_everything(&mut client), assert_others_go_on(&app));
     assert!(app.metric("events_dropped_total", &["slow_reader"]) >= 1);
     // A stock client reconnects after a transport that just ended.
     drop(client);
@@ -119,15 +119,15 @@ async fn a_raw_client_that_reads_nothing_is_cut() {
 }
 
 /// Reads only when everything was said: interims were left out, no final was.
-async fn reads_late(app: &TestApp, heard: Vec<Value>, chunks: u32) {
-    let interims = oracle::named(&heard, "transcription").filter(|t| t["is_final"] == false);
+fn assert_coalesced(app: &TestApp, heard: &[Value], chunks: u32) {
+    let interims = oracle::named(heard, "transcription").filter(|t| t["is_final"] == false);
     let said = app.metric("transcripts_total", &["interim"]);
     let came = interims.count() as i64;
     let superseded = app.metric("events_dropped_total", &["kind=\"transcription\"", "superseded"]);
     assert!(superseded > 0 && came + superseded <= said, "{came} and {superseded} of {said}");
-    oracle::assert_whole(&heard, chunks);
+    oracle::assert_whole(heard, chunks);
     let mut last_final = 0;
-    for text in oracle::named(&heard, "transcription") {
+    for text in oracle::named(heard, "transcription") {
         let n = text["n"].as_u64().expect("n");
         assert_eq!(n, last_final + 1, "an interim is of the final that comes next");
         if text["is_final"] == true {
@@ -151,7 +151,7 @@ async fn interims_are_coalesced_for_a_late_reader() {
     oracle::stop(&mut client).await;
     app.deepgram().wait_for_stream(SOON, |record| record.end.is_some()).await.expect("said");
     let heard = oracle::until_stopped(&mut client, SOON).await;
-    reads_late(&app, heard, CHUNKS).await;
+    assert_coalesced(&app, &heard, CHUNKS);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -163,7 +163,7 @@ async fn interims_are_coalesced_at_the_raw_door() {
     oracle::stop_raw(&mut socket).await;
     app.deepgram().wait_for_stream(SOON, |record| record.end.is_some()).await.expect("said");
     let heard = oracle::until_stopped_raw(&mut socket, SOON).await;
-    reads_late(&app, heard, CHUNKS).await;
+    assert_coalesced(&app, &heard, CHUNKS);
 }
 
 /// Socket.IO cannot be held back: what does not fit is refused, and the client is told.
