@@ -78,7 +78,7 @@ async fn converse<S>(
     if let Err(error) = tune(&stream) {
         tracing::debug!("a connection could not be tuned: {error}");
     }
-    let io = TokioIo::new(Counted { io: Killable::new(stream, &kill), _permit: permit });
+    let io = TokioIo::new(Killable::new(stream, &kill, permit));
     let answer = service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(|body| Body::new(TimeoutBody::new(BODY_READ, body)));
         request.extensions_mut().insert(ConnectInfo(peer));
@@ -101,67 +101,4 @@ async fn converse<S>(
 fn tune(stream: &TcpStream) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     socket2::SockRef::from(stream).set_tcp_user_timeout(Some(USER_TIMEOUT))
-}
-
-/// A connection that holds its place under the limit, also after an upgrade.
-struct Counted<T> {
-    io: T,
-    _permit: OwnedSemaphorePermit,
-}
-
-mod counted {
-    //! A counted connection reads and writes as the one inside it.
-
-    use std::{
-        io,
-        pin::Pin,
-        task::{Context, Poll},
-    };
-
-    use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-
-    use super::Counted;
-
-    impl<T: AsyncRead + Unpin> AsyncRead for Counted<T> {
-        fn poll_read(
-            mut self: Pin<&mut Self>,
-            context: &mut Context<'_>,
-            buffer: &mut ReadBuf<'_>,
-        ) -> Poll<io::Result<()>> {
-            Pin::new(&mut self.io).poll_read(context, buffer)
-        }
-    }
-
-    impl<T: AsyncWrite + Unpin> AsyncWrite for Counted<T> {
-        fn poll_write(
-            mut self: Pin<&mut Self>,
-            context: &mut Context<'_>,
-            bytes: &[u8],
-        ) -> Poll<io::Result<usize>> {
-            Pin::new(&mut self.io).poll_write(context, bytes)
-        }
-
-        fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Pin::new(&mut self.io).poll_flush(context)
-        }
-
-        fn poll_shutdown(
-            mut self: Pin<&mut Self>,
-            context: &mut Context<'_>,
-        ) -> Poll<io::Result<()>> {
-            Pin::new(&mut self.io).poll_shutdown(context)
-        }
-
-        fn poll_write_vectored(
-            mut self: Pin<&mut Self>,
-            context: &mut Context<'_>,
-            bytes: &[io::IoSlice<'_>],
-        ) -> Poll<io::Result<usize>> {
-            Pin::new(&mut self.io).poll_write_vectored(context, bytes)
-        }
-
-        fn is_write_vectored(&self) -> bool {
-            self.io.is_write_vectored()
-        }
-    }
 }

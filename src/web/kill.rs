@@ -6,7 +6,10 @@ use std::{
     task::{Context, Poll},
 };
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::OwnedSemaphorePermit,
+};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 /// Cuts one accepted connection. Found in the extensions of every request on it.
@@ -25,17 +28,19 @@ impl Kill {
     }
 }
 
-/// A connection that its [`Kill`] can cut, also after an upgrade.
+/// A connection that its [`Kill`] can cut, and that holds its place under a limit; both also after
+/// an upgrade.
 #[derive(Debug)]
 pub struct Killable<T> {
     io: T,
     killed: Pin<Box<WaitForCancellationFutureOwned>>,
+    _place: OwnedSemaphorePermit,
 }
 
 impl<T> Killable<T> {
     /// Puts the connection under that kill.
-    pub fn new(io: T, kill: &Kill) -> Self {
-        Self { io, killed: Box::pin(kill.0.clone().cancelled_owned()) }
+    pub fn new(io: T, kill: &Kill, place: OwnedSemaphorePermit) -> Self {
+        Self { io, killed: Box::pin(kill.0.clone().cancelled_owned()), _place: place }
     }
 
     /// Registers the task to be woken by the kill; an error once it came.

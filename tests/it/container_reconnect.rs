@@ -1,47 +1,26 @@
 //! A browser's container through a lost provider: the next connection begins after its init segment.
 
-use std::{
-    io::Write,
-    process::{Command, Stdio},
-    time::Duration,
-};
+use std::time::Duration;
 
 use serde_json::Value;
 use testkit::{
     deepgram::{Action, Fault, Record},
-    speech::{Paced, fixture_path},
+    speech::{Paced, ffmpeg, fixture_path},
 };
 
 use crate::harness::{LONG, SOON, TestApp};
 
-/// Runs ffmpeg over bytes.
-pub fn ffmpeg(input: &[u8], arguments: &[&str]) -> Vec<u8> {
-    let mut child = Command::new("ffmpeg")
-        .args(["-hide_banner", "-loglevel", "error", "-i", "pipe:0"])
-        .args(arguments)
-        .arg("pipe:1")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("ffmpeg is installed");
-    let mut stdin = child.stdin.take().expect("a pipe");
-    let input = input.to_vec();
-    let writer = std::thread::spawn(move || stdin.write_all(&input));
-    let output = child.wait_with_output().expect("ffmpeg ends");
-    // ffmpeg may stop reading early; its output decides.
-    drop(writer.join());
-    output.stdout
-}
-
 fn decoded_seconds(record: &Record) -> f64 {
-    ffmpeg(&record.audio, &["-f", "s16le", "-ac", "1", "-ar", "16000"]).len() as f64 / 32_000.0
+    ffmpeg(&record.audio, &["-f", "s16le", "-ac", "1", "-ar", "16000"]).expect("ffmpeg").len()
+        as f64
+        / 32_000.0
 }
 
 /// Streams eleven seconds of a container at four times real time, through a provider that is cut
 /// off after five of them; returns the finals and what each connection heard.
 async fn stream(format: &[&str]) -> (Vec<Value>, Vec<Record>) {
     let speech = std::fs::read(fixture_path("jfk.wav")).expect("the fixture");
-    let audio = ffmpeg(&speech, format);
+    let audio = ffmpeg(&speech, format).expect("ffmpeg");
     let app = TestApp::start().await;
     app.deepgram().plan(vec![Fault::at_audio(Duration::from_secs(5), Action::Drop)]);
     let mut client = app.socketio().await;

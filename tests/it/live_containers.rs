@@ -3,11 +3,10 @@
 use serde_json::json;
 use testkit::{
     deepgram::{Config, Query, Record, Script},
-    speech::{Wav, fixture_path},
+    speech::{Wav, ffmpeg, fixture_path},
 };
 
 use crate::{
-    container_reconnect::ffmpeg,
     harness::{Setup, TestApp},
     oracle::{self, SOON},
 };
@@ -62,7 +61,8 @@ async fn wav_keeps_its_own_rate_and_channels() {
         (&["-c:a", "pcm_mulaw", "-ar", "8000"], ("mulaw", "8000", "1")),
         (&["-c:a", "pcm_alaw", "-ar", "8000"], ("alaw", "8000", "1")),
     ] {
-        let wav = ffmpeg(&speech, &[arguments.as_slice(), &["-t", "2", "-f", "wav"]].concat());
+        let wav = ffmpeg(&speech, &[arguments.as_slice(), &["-t", "2", "-f", "wav"]].concat())
+            .expect("ffmpeg");
         let (record, _) = stream(&app, wav.chunks(4000)).await;
         let (encoding, rate, channels) = expected;
         assert_eq!(format(&record.query), (Some(encoding), Some(rate), Some(channels)));
@@ -75,7 +75,8 @@ async fn wav_keeps_its_own_rate_and_channels() {
 async fn other_containers_go_as_they_are() {
     let app = TestApp::start().await;
     let speech = fixture("jfk.wav");
-    let encode = |arguments: &[&str]| ffmpeg(&speech, &[&["-t", "3"], arguments].concat());
+    let encode =
+        |arguments: &[&str]| ffmpeg(&speech, &[&["-t", "3"], arguments].concat()).expect("ffmpeg");
     let fragmented = ["-movflags", "frag_keyframe+empty_moov", "-f", "mp4"];
     for (name, bytes) in [
         ("mp3", fixture("jfk.mp3")),
@@ -98,7 +99,7 @@ async fn other_containers_go_as_they_are() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wav_that_cannot_be_read_is_refused() {
     let app = TestApp::start().await;
-    let adpcm = ffmpeg(&fixture("jfk.wav"), &["-c:a", "adpcm_ms", "-f", "wav"]);
+    let adpcm = ffmpeg(&fixture("jfk.wav"), &["-c:a", "adpcm_ms", "-f", "wav"]).expect("ffmpeg");
     let endless = [b"RIFF\0\0\0\0WAVEjunk\xff\xff\xff\x7f".to_vec(), vec![0; 100_000]].concat();
     for (bytes, why) in [(adpcm, "wav"), (endless, "64 KiB")] {
         let mut socket = app.websocket().await;

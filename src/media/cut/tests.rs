@@ -1,33 +1,10 @@
 //! Real files, cut at any place and begun again: what is left decodes to what was left.
 
-use std::{
-    io::Write,
-    process::{Command, Stdio},
-};
-
 use proptest::prelude::*;
+use testkit::speech::ffmpeg;
 
 use super::{Cutter, Piece};
 use crate::model::Container;
-
-/// Runs ffmpeg over bytes.
-fn ffmpeg(input: &[u8], arguments: &[&str]) -> Vec<u8> {
-    let mut child = Command::new("ffmpeg")
-        .args(["-hide_banner", "-loglevel", "error", "-i", "pipe:0"])
-        .args(arguments)
-        .arg("pipe:1")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("ffmpeg is installed");
-    let mut stdin = child.stdin.take().expect("a pipe");
-    let input = input.to_vec();
-    let writer = std::thread::spawn(move || stdin.write_all(&input));
-    let output = child.wait_with_output().expect("ffmpeg ends");
-    // ffmpeg may stop reading early; its output decides.
-    drop(writer.join());
-    output.stdout
-}
 
 fn speech() -> Vec<u8> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/audio/jfk.wav");
@@ -37,16 +14,19 @@ fn speech() -> Vec<u8> {
 fn encoded(container: Container) -> Vec<u8> {
     let speech = speech();
     match container {
-        Container::WebM => ffmpeg(&speech, &["-c:a", "libopus", "-f", "webm", "-live", "1"]),
+        Container::WebM => {
+            ffmpeg(&speech, &["-c:a", "libopus", "-f", "webm", "-live", "1"]).expect("ffmpeg")
+        }
         Container::Ogg => {
             ffmpeg(&speech, &["-c:a", "libopus", "-page_duration", "100000", "-f", "ogg"])
+                .expect("ffmpeg")
         }
-        _ => ffmpeg(&speech, &["-c:a", "libmp3lame", "-f", "mp3"]),
+        _ => ffmpeg(&speech, &["-c:a", "libmp3lame", "-f", "mp3"]).expect("ffmpeg"),
     }
 }
 
 fn decoded_seconds(bytes: &[u8]) -> f64 {
-    let pcm = ffmpeg(bytes, &["-f", "s16le", "-ac", "1", "-ar", "16000"]);
+    let pcm = ffmpeg(bytes, &["-f", "s16le", "-ac", "1", "-ar", "16000"]).expect("ffmpeg");
     pcm.len() as f64 / 32_000.0
 }
 

@@ -1,9 +1,6 @@
 //! Audio of the tests: recorded speech, and sounds that are not speech.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::path::{Path, PathBuf};
 
 use audio_transcription_api::{
     media::wav::{self, WavHeader},
@@ -40,15 +37,8 @@ pub(crate) fn raw(path: &Path) -> (RawFormat, Bytes) {
 
 /// A recording as ffmpeg writes it with `args`.
 pub(crate) fn encoded(name: &str, args: &[&str]) -> Bytes {
-    let output = Command::new("ffmpeg")
-        .args(["-hide_banner", "-loglevel", "error", "-i"])
-        .arg(fixture(name))
-        .args(args)
-        .arg("pipe:1")
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    output.stdout.into()
+    let recording = std::fs::read(fixture(name)).unwrap();
+    testkit::speech::ffmpeg(&recording, args).unwrap().into()
 }
 
 /// `seconds` of 16 kHz linear16 made by `sample`, which gets the time in seconds.

@@ -1,6 +1,7 @@
 //! Recorded speech: reading it, pacing it, and judging a transcript of it.
 
 mod accuracy;
+mod ffmpeg;
 mod pace;
 mod wav;
 
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 pub use accuracy::{normalize, word_error_rate};
+pub use ffmpeg::ffmpeg;
 pub use pace::{Pace, Paced};
 pub use wav::Wav;
 
