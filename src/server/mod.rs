@@ -4,6 +4,7 @@ mod drain;
 mod health;
 mod listener;
 mod observe;
+mod origin;
 mod pages;
 mod router;
 mod signals;

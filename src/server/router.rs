@@ -16,7 +16,7 @@ use tower_http::{
     cors::{AllowHeaders, AllowOrigin, CorsLayer},
 };
 
-use super::{health, observe, pages};
+use super::{health, observe, origin, pages};
 use crate::{
     app::App,
     config::Origins,
@@ -50,6 +50,7 @@ pub(super) fn service(
         .layer(middleware::from_fn(request_id::assign))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(cors(app.config.server.cors_origins.clone()))
+        .layer(middleware::from_fn_with_state(app.clone(), origin::check))
         .map_response(IntoResponse::into_response)
         .layer(socketio)
         .service(routes);

@@ -75,6 +75,11 @@ pub fn connection_rejected(why: &str) {
     warn!("Connection rejected: {}", Clean(why));
 }
 
+/// A page of that origin may not open a socket.
+pub fn origin_refused(origin: &str) {
+    warn!("{} is not an accepted origin.", Clean(origin));
+}
+
 /// The language of a socket.
 pub fn language_set(user: &str, language: Language) {
     info!("Language set to '{}' for user {user}", language.as_str());

@@ -2,6 +2,7 @@
 //! placeholder, and each command.
 
 mod commands;
+mod effects;
 mod malformed;
 mod production;
 mod running;
