@@ -14,6 +14,7 @@ mod live_containers;
 mod live_doors;
 mod live_drain;
 mod live_frames;
+mod live_memory;
 mod live_misuse;
 mod live_options;
 mod live_session;
