@@ -60,6 +60,7 @@ pub struct Upstream {
     said: Said,
     finalize_asked: Option<Instant>,
     finishing: bool,
+    was_late: bool,
 }
 
 enum State {
@@ -93,6 +94,7 @@ impl Upstream {
             covered_ms: 0,
             finalize_asked: None,
             finishing: false,
+            was_late: false,
         }
     }
 
@@ -284,6 +286,11 @@ impl Upstream {
     fn broke(&mut self, error: ProviderError) -> Option<Upstreamed> {
         let labels = [label("provider", self.live.name()), label("class", error.class.as_str())];
         self.metrics.upstream_failures.add(1, &labels);
+        // A client waits for the end: who was late with it twice would be again.
+        let late = self.finishing && error.class == ErrorClass::Timeout;
+        if late && std::mem::replace(&mut self.was_late, true) {
+            return Some(self.over(error));
+        }
         self.failed(error)
     }
 
