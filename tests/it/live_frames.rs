@@ -10,6 +10,7 @@ use testkit::{
     raw_ws::{RawSocket, Received},
     socketio::{self, Heard},
 };
+use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 
 use crate::{
     harness::TestApp,
@@ -94,7 +95,6 @@ async fn the_raw_door_takes_a_million_bytes_and_no_more() {
 /// A thousand pings are answered, or coalesced; audio goes on between them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pings_are_answered_while_audio_flows() {
-    use tokio_tungstenite::tungstenite::Message;
     let app = numbered_app().await;
     let mut socket = app.websocket().await;
     for number in 0..10 {
@@ -108,8 +108,11 @@ async fn pings_are_answered_while_audio_flows() {
 }
 
 async fn socketio_ends(client: &mut socketio::Client) {
-    let (_, end) = client.drain(SOON).await.expect("an end");
-    assert!(matches!(end, Heard::Closed(..)), "{end:?}");
+    match client.drain(SOON).await {
+        Ok((_, end)) => assert!(matches!(end, Heard::Closed(..)), "{end:?}"),
+        // Cut while the client answered a ping.
+        Err(error) => assert!(error.downcast_ref::<WsError>().is_some(), "{error:?}"),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -152,14 +155,13 @@ async fn unreadable_packets_close_the_transport() {
     ] {
         let mut client = app.socketio().await;
         client.send_frame(text).await.expect("sent");
-        client.emit("stop_streaming", &[]).await.ok();
-        let (events, end) = match client.drain(Duration::from_secs(3)).await {
-            Ok(ended) => ended,
-            // Some of it is ignored instead; then the socket must still answer.
-            Err(_) => (vec![], Heard::Disconnected),
-        };
-        let answered = events.iter().any(|event| event.name == "streaming_stopped");
-        assert!(matches!(end, Heard::Closed(..)) || answered, "{text}: {end:?} {events:?}");
+        // Some of it is ignored instead; then the socket still answers.
+        let _cut = client.emit("stop_streaming", &[]).await;
+        match client.receive(SOON).await {
+            Ok(Heard::Closed(..)) => {}
+            Ok(Heard::Event(event)) => assert_eq!(event.name, "streaming_stopped", "{text}"),
+            other => panic!("{text}: {other:?}"),
+        }
     }
 }
 

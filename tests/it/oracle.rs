@@ -1,7 +1,11 @@
 //! What every stream of numbered audio must come to: each frame's word once, in order, in its place.
 
-use std::time::{Duration, Instant};
+use std::{
+    panic::AssertUnwindSafe,
+    time::{Duration, Instant},
+};
 
+use futures_util::{FutureExt, future::LocalBoxFuture};
 use serde_json::{Value, json};
 use testkit::{
     deepgram::{self, Record, Script},
@@ -169,6 +173,17 @@ pub async fn assert_billed(app: &TestApp, chunks: u32) {
         )
         .await;
     assert_eq!(holes, 0, "ranges tile the timeline");
+}
+
+/// Runs cases that mostly wait side by side; one that fails is named.
+pub async fn side_by_side(
+    cases: impl IntoIterator<Item = (&'static str, LocalBoxFuture<'static, ()>)>,
+) {
+    let named = async |(what, case)| {
+        let ended = AssertUnwindSafe::<LocalBoxFuture<'_, ()>>(case).catch_unwind().await;
+        ended.unwrap_or_else(|_| panic!("it was: {what}"));
+    };
+    futures_util::future::join_all(cases.into_iter().map(named)).await;
 }
 
 /// The stream of that number, once the provider has seen its end.

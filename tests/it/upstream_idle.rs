@@ -110,7 +110,7 @@ async fn a_close_that_is_never_answered_ends() {
     let mut client = app.socketio().await;
     oracle::speak(&mut client, NumberedAudio::linear16(1, 1), 0..10).await;
     oracle::stop(&mut client).await;
-    let heard = oracle::until_stopped(&mut client, Duration::from_secs(35)).await;
+    let heard = oracle::until_stopped(&mut client, Duration::from_secs(15)).await;
     let errors: Vec<_> = oracle::named(&heard, "error").collect();
     assert_eq!((errors.len(), &errors[0]["code"]), (1, &json!("timeout")));
     let gone = async || app.deepgram().open_streams() == 0;

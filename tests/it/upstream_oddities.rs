@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use serde_json::json;
 use testkit::{
     deepgram::{Action, Config, Fault, Script, Word},
@@ -34,43 +35,22 @@ fn says(text: impl ToString) -> Action {
     Action::SendText(text.to_string())
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn text_that_is_no_message() {
+fn no_messages() -> Vec<Action> {
     let unknown = json!({ "type": "Novelty", "channel": [] });
     let empty = json!({ "type": "Results", "start": 0.5, "duration": 0.1, "channel": {} });
-    shrug_off(
-        vec![
-            says("<html>bad gateway</html>"),
-            says(""),
-            says("[".repeat(100_000)),
-            says(r#"{"type":"Results","start":NaN,"duration":1,"channel":{}}"#),
-            says(r#"{"type":"Results","start":"soon"}"#),
-            says(unknown),
-            says(empty),
-            says(json!({ "type": "Error", "description": "what?" })),
-        ],
-        1,
-    )
-    .await;
+    vec![
+        says("<html>bad gateway</html>"),
+        says(""),
+        says("[".repeat(100_000)),
+        says(r#"{"type":"Results","start":NaN,"duration":1,"channel":{}}"#),
+        says(r#"{"type":"Results","start":"soon"}"#),
+        says(unknown),
+        says(empty),
+        says(json!({ "type": "Error", "description": "what?" })),
+    ]
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn binary_messages() {
-    shrug_off(vec![Action::SendBinary(vec![0; 1000]), Action::SendBinary(vec![])], 1).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_message_of_twenty_megabytes() {
-    shrug_off(vec![Action::SendHugeText(20 * 1024 * 1024)], 2).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_frame_that_breaks_the_protocol() {
-    shrug_off(vec![Action::SendRaw(vec![0xFF, 0xFF, 0xFF, 0xFF])], 2).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn times_that_cannot_be() {
+fn impossible_times() -> Vec<Action> {
     let result = |start: f64, duration: f64| {
         says(json!({
             "type": "Results", "channel_index": [0, 1], "start": start, "duration": duration,
@@ -80,23 +60,30 @@ async fn times_that_cannot_be() {
         }))
     };
     let lone = |kind: &str, field: &str| says(json!({ "type": kind, field: 1e300 }));
-    shrug_off(
-        vec![
-            result(-7.0, 1.0),
-            result(1e300, 1.0),
-            result(0.0, 1e300),
-            result(3600.0, 1.0),
-            lone("SpeechStarted", "timestamp"),
-            lone("UtteranceEnd", "last_word_end"),
-        ],
-        1,
-    )
-    .await;
+    vec![
+        result(-7.0, 1.0),
+        result(1e300, 1.0),
+        result(0.0, 1e300),
+        result(3600.0, 1.0),
+        lone("SpeechStarted", "timestamp"),
+        lone("UtteranceEnd", "last_word_end"),
+    ]
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn finals_that_come_twice() {
-    shrug_off(vec![Action::DuplicateFinals], 1).await;
+async fn nonsense_is_shrugged_off() {
+    let binary = vec![Action::SendBinary(vec![0; 1000]), Action::SendBinary(vec![])];
+    let oddities = [
+        ("text that is no message", no_messages(), 1),
+        ("times that cannot be", impossible_times(), 1),
+        ("binary messages", binary, 1),
+        ("finals that come twice", vec![Action::DuplicateFinals], 1),
+        ("a message of twenty megabytes", vec![Action::SendHugeText(20 * 1024 * 1024)], 2),
+        ("a frame that breaks the protocol", vec![Action::SendRaw(vec![0xFF; 4])], 2),
+    ];
+    let cases =
+        oddities.map(|(what, actions, streams)| (what, shrug_off(actions, streams).boxed_local()));
+    oracle::side_by_side(cases).await;
 }
 
 /// A transcript is text: markup arrives as it was said, in JSON that parses.

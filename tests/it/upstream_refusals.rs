@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use serde_json::Value;
 use testkit::{
     deepgram::{Body, Door, Refusal},
@@ -104,14 +105,17 @@ async fn speak_until_let_in(app: &TestApp) {
     assert_eq!(app.deepgram().streams().len(), 1);
 }
 
+async fn wait_out(status: u16) {
+    let app = numbered_app().await;
+    app.deepgram().refuse(Door::Live, 2, Refusal::of(status));
+    speak_until_let_in(&app).await;
+    assert_eq!(app.deepgram().requests().len(), 3);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn passing_refusals_are_waited_out() {
-    for status in [429, 500, 502, 503, 504] {
-        let app = numbered_app().await;
-        app.deepgram().refuse(Door::Live, 2, Refusal::of(status));
-        speak_until_let_in(&app).await;
-        assert_eq!(app.deepgram().requests().len(), 3, "{status}");
-    }
+    let cases = [("429", 429), ("500", 500), ("502", 502), ("503", 503), ("504", 504)];
+    oracle::side_by_side(cases.map(|(what, status)| (what, wait_out(status).boxed_local()))).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

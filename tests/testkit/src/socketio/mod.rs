@@ -130,10 +130,11 @@ impl Client {
 
     /// Opens the transport only, without entering a namespace: for malformed first packets.
     pub async fn open(url: &str, options: &Options) -> anyhow::Result<Self> {
-        let mut query = form_urlencoded::Serializer::new(String::new());
-        query.append_pair("EIO", "4").append_pair("transport", "websocket");
-        query.extend_pairs(&options.query);
-        let url = format!("{}{}?{}", url.trim_end_matches('/'), options.path, query.finish());
+        let query = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs([("EIO", "4"), ("transport", "websocket")])
+            .extend_pairs(&options.query)
+            .finish();
+        let url = format!("{}{}?{query}", url.trim_end_matches('/'), options.path);
         let headers: Vec<_> =
             options.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let mut socket =
