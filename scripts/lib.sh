@@ -26,6 +26,10 @@ ensure_home() {
         HOME=$(getent passwd "$(id -u)" | cut -d: -f6)
         export HOME
     fi
+    # Node.js trusts its own list only; the machine's may name a registry mirror's authority too.
+    if [ -z "${NODE_EXTRA_CA_CERTS:-}" ] && [ -s /etc/ssl/certs/ca-certificates.crt ]; then
+        export NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt
+    fi
     if ! have cargo && [ -x "$HOME/.cargo/bin/cargo" ]; then
         export PATH="$HOME/.cargo/bin:$PATH"
     fi
