@@ -51,6 +51,7 @@ impl Setup {
     }
 
     /// The embedded engine instead of Deepgram.
+    #[cfg(feature = "local-speech")]
     pub fn local(mut self) -> Self {
         self.deepgram = None;
         let default = || format!("{}/.dev/speech-model", env!("CARGO_MANIFEST_DIR")).into();

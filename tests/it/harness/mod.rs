@@ -7,6 +7,7 @@ mod ledger;
 mod numbers;
 mod process;
 mod services;
+#[cfg(feature = "local-speech")]
 mod speech;
 
 pub use app::{Setup, TestApp};
@@ -14,6 +15,7 @@ pub use ledger::{Ledger, billed_once};
 pub use numbers::Speaker;
 pub use process::ServiceProcess;
 pub use services::{postgres, redis_url};
+#[cfg(feature = "local-speech")]
 pub use speech::Speech;
 
 use std::time::Duration;

@@ -6,7 +6,9 @@ use audio_transcription_api::config::VARIABLES;
 use serde_json::json;
 use testkit::raw_ws::Refused;
 
-use super::{DEVELOPMENT, assert_refused, over, refused};
+#[cfg(feature = "local-speech")]
+use super::refused;
+use super::{DEVELOPMENT, assert_refused, over};
 use crate::harness::{SOON, ServiceProcess, binary, doors};
 
 /// A folder with no model in it.
@@ -48,6 +50,7 @@ async fn a_port_that_is_taken_is_named() {
     assert_refused(rows.into()).await;
 }
 
+#[cfg(feature = "local-speech")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_engine_that_was_chosen_and_is_not_there_is_named() {
     let chosen = over(&DEVELOPMENT, &[NO_MODEL, ("LIVE_PROVIDER", "local")]);
