@@ -9,6 +9,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
 };
+use tokio_util::sync::CancellationToken;
 use tower::{Service, ServiceExt};
 use tower_http::timeout::TimeoutBody;
 
@@ -17,8 +18,10 @@ use crate::{
     web::{Kill, kill::Killable},
 };
 
-/// How long a request's head may take to arrive.
-const HEADER_READ: Duration = Duration::from_secs(10);
+/// How long the first request's head may take to arrive.
+const FIRST_HEAD: Duration = Duration::from_secs(10);
+/// How long a connection may wait for its next request: longer than balancers keep one to reuse it.
+const NEXT_HEAD: Duration = Duration::from_secs(75);
 /// How long the next piece of a request's body may take to arrive.
 const BODY_READ: Duration = Duration::from_secs(10);
 /// How long sent data may stay unacknowledged before the connection counts as dead.
@@ -79,7 +82,10 @@ async fn converse<S>(
         tracing::debug!("a connection could not be tuned: {error}");
     }
     let io = TokioIo::new(Killable::new(stream, &kill, permit));
+    let asked = CancellationToken::new();
+    let first = asked.clone();
     let answer = service_fn(move |request: Request<Incoming>| {
+        first.cancel();
         let mut request = request.map(|body| Body::new(TimeoutBody::new(BODY_READ, body)));
         request.extensions_mut().insert(ConnectInfo(peer));
         request.extensions_mut().insert(kill.clone());
@@ -87,13 +93,22 @@ async fn converse<S>(
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_READ)
+        .header_read_timeout(NEXT_HEAD)
         .max_buf_size(64 * 1024)
         .serve_connection(io, answer)
-        .with_upgrades()
-        .await;
-    if let Err(error) = served {
-        tracing::debug!("a connection ended: {error}");
+        .with_upgrades();
+    tokio::select! {
+        served = served => if let Err(error) = served {
+            tracing::debug!("a connection ended: {error}");
+        },
+        () = never_asked(&asked) => tracing::debug!("a connection asked for nothing"),
+    }
+}
+
+/// Ends when the first request's head is late; never once it came.
+async fn never_asked(asked: &CancellationToken) {
+    if tokio::time::timeout(FIRST_HEAD, asked.cancelled()).await.is_ok() {
+        std::future::pending().await
     }
 }
 
