@@ -108,7 +108,7 @@ async fn converse<S>(
 /// Ends when the first request's head is late; never once it came.
 async fn never_asked(asked: &CancellationToken) {
     if tokio::time::timeout(FIRST_HEAD, asked.cancelled()).await.is_ok() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
