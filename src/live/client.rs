@@ -17,8 +17,9 @@ use super::{
     inbox::{Inbox, Refused},
     intake, options,
     outbox::Outbox,
+    outcome::Outcome,
     payload::Payload,
-    session::{Outcome, Session},
+    session::Session,
     wire::{Close, Connected, Event, Failure, Notice, SessionStarted, not_ready},
 };
 use crate::{

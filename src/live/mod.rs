@@ -8,6 +8,7 @@ mod inbox;
 mod intake;
 pub mod options;
 mod outbox;
+mod outcome;
 mod pace;
 mod payload;
 mod recovery;

@@ -2,10 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{
-    sync::watch,
-    time::{Instant, Interval, MissedTickBehavior, interval, sleep_until, timeout},
-};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 
 use super::{
     LiveService,
@@ -14,13 +11,14 @@ use super::{
     intake,
     options::Options,
     outbox::{Letter, Outbox},
+    outcome::{Outcome, Receipt},
     timeline::Timeline,
     trace::SessionTrace,
     upstream::{Upstream, Upstreamed},
-    wire::{AudioAck, Event, SpeechStarted, Transcription, UtteranceEnd, text},
+    wire::{AudioAck, Event, SpeechStarted, Transcription, UtteranceEnd},
 };
 use crate::{
-    model::{AudioChunk, Error, ErrorKind, Segment, SessionId},
+    model::{AudioChunk, Segment, SessionId},
     telemetry::{log_patterns, metrics::label},
     usage::{Meter, SessionStart},
 };
@@ -33,47 +31,6 @@ const HEARD: Duration = Duration::from_millis(1500);
 const FINALIZE_AFTER_MS: u64 = 20_000;
 /// How long the last words may take once no more audio comes.
 const FINISHING: Duration = Duration::from_secs(30);
-
-/// How long the last acknowledgement may wait for the database.
-const RECEIPT: Duration = Duration::from_secs(5);
-
-/// How a session ended.
-#[derive(Debug)]
-pub enum Outcome {
-    /// The last words were delivered.
-    Finished,
-    /// There never was any audio.
-    Silent,
-    /// It could not go on.
-    Failed(Error),
-}
-
-impl Outcome {
-    fn cut() -> Self {
-        Self::Failed(Error::new(ErrorKind::ShuttingDown, "the replica is shutting down"))
-    }
-
-    fn late() -> Self {
-        Self::Failed(Error::new(ErrorKind::Timeout, text::PROVIDER))
-    }
-}
-
-/// What a session leaves behind: its last acknowledgement, once usage is durable that far.
-#[derive(Debug)]
-pub struct Receipt {
-    durable_ms: watch::Receiver<u64>,
-    ack: AudioAck,
-}
-
-impl Receipt {
-    /// Waits for the last usage to be durable; `None` if that takes too long.
-    pub async fn acknowledged(mut self) -> Option<Event> {
-        let until_ms = self.ack.acked_ms;
-        let durable = self.durable_ms.wait_for(|durable_ms| *durable_ms >= until_ms);
-        timeout(RECEIPT, durable).await.ok()?.ok()?;
-        Some(Event::AudioAck(self.ack))
-    }
-}
 
 /// Everything that one session owns.
 pub struct Session {
@@ -127,6 +84,7 @@ impl Session {
     pub async fn run(mut self) -> (Outcome, Option<Receipt>) {
         let soft = self.service.shutdown.soft().clone();
         let first = tokio::select! {
+            biased;
             first = intake::first(&self.inbox, &self.options) => first,
             // Without audio there is nothing to hand over.
             () = soft.cancelled() => Ok(None),
@@ -356,7 +314,7 @@ impl Session {
         let meter = self.meter.take()?;
         let durable_ms = meter.durable_ms();
         meter.finish(covered_ms);
-        Some(Receipt { durable_ms, ack: self.ack(covered_ms) })
+        Some(Receipt::new(durable_ms, self.ack(covered_ms)))
     }
 }
 
