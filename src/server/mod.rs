@@ -12,10 +12,17 @@ mod signals;
 use std::{net::SocketAddr, sync::Arc};
 
 use anyhow::Context;
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    task::JoinHandle,
+};
 
 use crate::{app::App, config::Config, lifecycle::Shutdown, postgres::Fatal, telemetry::logs};
 use signals::Signals;
+
+/// Connections that may wait to be accepted. With the usual 128 a herd that comes back at once
+/// overflows the queue: its connects take seconds, and some are never seen.
+const BACKLOG: u32 = 4096;
 
 /// A replica that listens.
 pub struct Running {
@@ -33,9 +40,9 @@ impl Running {
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         let shutdown = Shutdown::default();
         let port = config.server.port;
-        let socket = bind("PORT", port).await?;
+        let socket = bind("PORT", port)?;
         let metrics_socket = match config.server.metrics_port {
-            Some(port) => Some(bind("METRICS_PORT", port).await?),
+            Some(port) => Some(bind("METRICS_PORT", port)?),
             None => None,
         };
         let app = Arc::new(App::build(config, shutdown.clone()).await?);
@@ -101,9 +108,16 @@ fn announce(port: u16, token: &str) {
 }
 
 /// Listens on a port, which the variable of that name chose.
-async fn bind(name: &str, port: u16) -> anyhow::Result<TcpListener> {
-    let address = SocketAddr::from(([0, 0, 0, 0], port));
-    TcpListener::bind(address).await.with_context(|| format!("{name} {port} cannot be listened on"))
+fn bind(name: &str, port: u16) -> anyhow::Result<TcpListener> {
+    listen(port).with_context(|| format!("{name} {port} cannot be listened on"))
+}
+
+fn listen(port: u16) -> std::io::Result<TcpListener> {
+    let socket = TcpSocket::new_v4()?;
+    // A restart must not wait for connections of the process before.
+    socket.set_reuseaddr(true)?;
+    socket.bind(SocketAddr::from(([0, 0, 0, 0], port)))?;
+    socket.listen(BACKLOG)
 }
 
 /// Ends only with a fault that waiting does not mend, such as a migration that failed.

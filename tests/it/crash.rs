@@ -8,6 +8,11 @@ use testkit::{
     raw_ws::Received,
     speech::Pace,
 };
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
 
 use crate::harness::{Ledger, SOON, ServiceProcess, Setup, Speaker, billed_once, doors};
 
@@ -164,4 +169,28 @@ async fn an_idle_replica_stops_soon() {
     assert_eq!(process.guard.wait(SOON).expect("it ended"), 0, "{}", process.log());
     println!("exit after {:?}", told.elapsed());
     assert!(told.elapsed() < Duration::from_secs(4), "{:?}", told.elapsed());
+}
+
+/// A herd that comes back while a replica is held up waits in its queue: no connect is dropped.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_herd_waits_for_a_replica_that_is_held_up() {
+    const HERD: usize = 600;
+    let (process, _deepgram, _url) = start(&[]).await;
+    process.guard.signal(Signal::Stop).expect("frozen");
+    let mut herd = Vec::with_capacity(HERD);
+    for _ in 0..HERD {
+        let connecting = TcpStream::connect(("127.0.0.1", process.port));
+        let connected = timeout(Duration::from_secs(1), connecting).await;
+        herd.push(connected.expect("a place in the queue").expect("connected"));
+    }
+    process.guard.signal(Signal::Continue).expect("thawed");
+    for stream in &mut herd {
+        stream.write_all(b"GET /health HTTP/1.0\r\n\r\n").await.expect("sent");
+    }
+    for mut stream in herd {
+        let mut line = [0; 12];
+        let answered = timeout(SOON, stream.read_exact(&mut line)).await;
+        answered.expect("in time").expect("an answer");
+        assert_eq!(&line[9..], b"200");
+    }
 }
