@@ -1,96 +1,17 @@
 //! The same audio through every door: every word once, in order, byte for byte.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 use testkit::{
-    deepgram::{self, Record, Script},
-    numbered::{Mark, NumberedAudio},
-    raw_ws::RawSocket,
+    numbered::NumberedAudio,
     socketio::{self, placeholder},
 };
 
-use crate::harness::{SOON, Setup, TestApp};
+use crate::{
+    harness::{LONG, SOON, TestApp},
+    oracle::{self, assert_billed, assert_whole, chunk, ended, numbered_app, numbers},
+};
 
-/// Five frames of 20 ms make one chunk of 100 ms.
-const FRAMES_PER_CHUNK: u32 = 5;
 const CHUNKS: u32 = 60;
-
-async fn numbered_app() -> TestApp {
-    let config = deepgram::Config::speaking(Script::numbered_audio());
-    Setup::new().deepgram(config).start().await
-}
-
-fn chunk(audio: NumberedAudio, number: u32) -> Vec<u8> {
-    audio.frames(number * FRAMES_PER_CHUNK, FRAMES_PER_CHUNK)
-}
-
-/// The numbers that a session's finals spell, which must be those that were sent.
-fn numbers(finals: &[Value]) -> Vec<u32> {
-    let words = finals.iter().flat_map(|event| event["words"].as_array().expect("words"));
-    words
-        .map(|word| Mark::parse(word["word"].as_str().expect("a word")).expect("a mark").number)
-        .collect()
-}
-
-fn assert_whole(finals: &[Value], record: &Record, sent: &[u8]) {
-    assert_eq!(numbers(finals), (0..CHUNKS * FRAMES_PER_CHUNK).collect::<Vec<_>>());
-    let ns: Vec<_> = finals.iter().map(|event| event["n"].as_u64().expect("n")).collect();
-    assert_eq!(ns, (1..=finals.len() as u64).collect::<Vec<_>>());
-    assert_eq!(record.audio, sent, "the provider heard what was sent");
-}
-
-fn assert_contract(event: &Value) {
-    for (field, is) in [
-        ("transcript", event["transcript"].is_string()),
-        ("is_final", event["is_final"].is_boolean()),
-        ("confidence", event["confidence"].is_number()),
-        ("timestamp", event["timestamp"].as_str().is_some_and(|time| time.ends_with('Z'))),
-        ("speech_final", event["speech_final"].is_boolean()),
-        ("session_id", event["session_id"].is_string()),
-        ("start_ms", event["start_ms"].is_u64()),
-        ("end_ms", event["end_ms"].is_u64()),
-    ] {
-        assert!(is, "{field} in {event}");
-    }
-}
-
-/// Collects finals until the session says that it stopped.
-async fn finals(client: &mut socketio::Client) -> Vec<Value> {
-    let mut finals = Vec::new();
-    loop {
-        let event = client.receive_until(SOON, |_| true).await.expect("an event");
-        match event.name.as_str() {
-            "transcription" => {
-                assert_contract(&event.json());
-                if event.json()["is_final"] == true {
-                    finals.push(event.json());
-                }
-            }
-            "streaming_stopped" => return finals,
-            "error" => panic!("{:?}", event.json()),
-            _ => {}
-        }
-    }
-}
-
-async fn raw_finals(socket: &mut RawSocket) -> Vec<Value> {
-    let mut finals = Vec::new();
-    loop {
-        let message = socket.receive_json(SOON).await.expect("a message");
-        match message["type"].as_str().expect("a type") {
-            "transcription" => {
-                assert_contract(&message);
-                if message["is_final"] == true {
-                    finals.push(message);
-                }
-            }
-            "streaming_stopped" => return finals,
-            "error" => panic!("{message}"),
-            _ => {}
-        }
-    }
-}
 
 #[derive(Clone, Copy, Debug)]
 enum Form {
@@ -117,6 +38,42 @@ async fn send(client: &mut socketio::Client, form: Form, audio: &[u8]) {
     sent.expect("sent");
 }
 
+fn assert_contract(event: &Value) {
+    for (field, is) in [
+        ("transcript", event["transcript"].is_string()),
+        ("is_final", event["is_final"].is_boolean()),
+        ("confidence", event["confidence"].is_number()),
+        ("timestamp", event["timestamp"].as_str().is_some_and(|time| time.ends_with('Z'))),
+        ("speech_final", event["speech_final"].is_boolean()),
+        ("session_id", event["session_id"].is_string()),
+        ("start_ms", event["start_ms"].is_u64()),
+        ("end_ms", event["end_ms"].is_u64()),
+    ] {
+        assert!(is, "{field} in {event}");
+    }
+}
+
+/// What a door must have brought about: the words, the payloads, the bytes, the parameters.
+async fn assert_carried(app: &TestApp, heard: &[Value], sent: &[u8]) {
+    assert_whole(heard, CHUNKS);
+    oracle::named(heard, "transcription").for_each(assert_contract);
+    let record = ended(app, 0).await;
+    assert_eq!(record.audio, sent, "the provider heard what was sent");
+    let query = &record.query;
+    for (name, value) in [
+        ("encoding", "linear16"),
+        ("sample_rate", "16000"),
+        ("model", "nova-2"),
+        ("language", "en"),
+        ("interim_results", "true"),
+        ("punctuate", "true"),
+        ("smart_format", "true"),
+    ] {
+        assert_eq!(query.get(name), Some(value), "{name}");
+    }
+    assert_eq!(record.header("authorization"), Some("Token test-deepgram-key"));
+}
+
 async fn through_socketio(form: Form) {
     let app = numbered_app().await;
     let mut client = app.socketio().await;
@@ -128,21 +85,8 @@ async fn through_socketio(form: Form) {
         sent.extend(bytes);
     }
     client.emit("stop_streaming", &[json!({})]).await.expect("sent");
-    let finals = finals(&mut client).await;
-    let record = ended(&app).await;
-    assert_whole(&finals, &record, &sent);
-    let query = &record.query;
-    assert_eq!(query.get("encoding"), Some("linear16"));
-    assert_eq!(query.get("model"), Some("nova-2"));
-    assert_eq!(query.get("language"), Some("en"));
-    assert_eq!(query.get("interim_results"), Some("true"));
-    assert_eq!(record.header("authorization"), Some("Token test-deepgram-key"));
-}
-
-/// The one stream of this test, once the provider has seen its end.
-async fn ended(app: &TestApp) -> Record {
-    let find = |record: &Record| record.end.is_some();
-    app.deepgram().wait_for_stream(SOON, find).await.expect("the stream ended")
+    let heard = oracle::until_stopped(&mut client, SOON).await;
+    assert_carried(&app, &heard, &sent).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -170,18 +114,14 @@ async fn raw_websocket() {
     let app = numbered_app().await;
     let mut socket = app.websocket().await;
     let audio = NumberedAudio::linear16(1, 2);
-    let mut sent = Vec::new();
-    for number in 0..CHUNKS {
-        let bytes = chunk(audio, number);
-        socket.send_binary(bytes.clone()).await.expect("sent");
-        sent.extend(bytes);
-    }
-    socket.send_json(&json!({ "type": "stop_streaming" })).await.expect("sent");
-    let finals = raw_finals(&mut socket).await;
-    assert_whole(&finals, &ended(&app).await, &sent);
+    oracle::speak_raw(&mut socket, audio, 0..CHUNKS).await;
+    oracle::stop_raw(&mut socket).await;
+    let heard = oracle::until_stopped_raw(&mut socket, SOON).await;
+    let sent: Vec<u8> = (0..CHUNKS).flat_map(|number| chunk(audio, number)).collect();
+    assert_carried(&app, &heard, &sent).await;
 }
 
-/// Fifty clients at once on two threads, each with thousands of numbered chunks.
+/// Fifty clients at once on two threads, each with hundreds of numbered chunks: 30 000 events.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_streams_keep_their_order() {
     const STREAMS: u16 = 50;
@@ -193,9 +133,10 @@ async fn fifty_streams_keep_their_order() {
         for number in 0..EVENTS {
             client.emit_binary("audio_chunk", &[&audio.frame(number)]).await.expect("sent");
         }
-        client.emit("stop_streaming", &[]).await.expect("sent");
-        let finals = finals(&mut client).await;
-        assert_eq!(numbers(&finals), (0..EVENTS).collect::<Vec<_>>(), "session {session}");
+        oracle::stop(&mut client).await;
+        let heard = oracle::until_stopped(&mut client, LONG).await;
+        let numbers = numbers(&oracle::finals(&heard));
+        assert_eq!(numbers, (0..EVENTS).collect::<Vec<_>>(), "session {session}");
     };
     futures_util::future::join_all((0..STREAMS).map(stream)).await;
     let heard = app.metric("audio_chunks_total", &["socketio"]);
@@ -208,22 +149,15 @@ async fn fifty_streams_keep_their_order() {
 async fn a_session_is_billed_once() {
     let app = numbered_app().await;
     let mut client = app.socketio().await;
-    let audio = NumberedAudio::linear16(1, 3);
-    for number in 0..CHUNKS {
-        client.emit_binary("audio_chunk", &[&chunk(audio, number)]).await.expect("sent");
-    }
-    client.emit("stop_streaming", &[]).await.expect("sent");
-    finals(&mut client).await;
-    let billed = async || {
-        app.sql::<Option<i64>>("SELECT sum(range_end_ms - range_start_ms)::bigint FROM usage_logs")
-            .await
-    };
-    let whole = i64::from(CHUNKS) * 100;
-    testkit::wait_until("the usage to be written", Duration::from_secs(10), async || {
-        billed().await == Some(whole)
-    })
-    .await
-    .expect("billed");
+    oracle::speak(&mut client, NumberedAudio::linear16(1, 3), 0..CHUNKS).await;
+    oracle::stop(&mut client).await;
+    oracle::until_stopped(&mut client, SOON).await;
+    assert_billed(&app, CHUNKS).await;
     let seconds: f64 = app.sql("SELECT sum(audio_duration_seconds) FROM usage_logs").await;
-    assert!((seconds - whole as f64 / 1000.0).abs() < 1e-6);
+    let micros: i64 = app.sql("SELECT sum(cost_micros)::bigint FROM usage_logs").await;
+    let dollars: f64 = app.sql("SELECT sum(cost_usd) FROM usage_logs").await;
+    assert!((seconds - f64::from(CHUNKS) / 10.0).abs() < 1e-6, "{seconds}");
+    // nova-2 streams at 0.0058 USD a minute.
+    assert_eq!(micros, 580);
+    assert!((dollars - 0.000_580).abs() < 1e-9, "{dollars}");
 }
