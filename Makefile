@@ -1,6 +1,6 @@
 # The few commands a person types; scripts/ does the work.
 .DEFAULT_GOAL := help
-.PHONY: help run test check setup speech-model load sqlx clean-dev
+.PHONY: help run test check setup speech-model load sdks sqlx clean-dev
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ speech-model: ## Fetch the embedded speech engine's model into .dev/
 
 load: ## Load test of a running service: make load URL=http://127.0.0.1:5000 TOKEN=…
 	@exec scripts/load --url "$(or $(URL),http://127.0.0.1:5000)" --token "$(TOKEN)" $(ARGS)
+
+sdks: ## Drive Deepgram's official SDKs against the simulator
+	@exec tests/clients/deepgram-sdk/run $(ARGS)
 
 sqlx: ## Rewrite .sqlx/ from the queries in the code and the migrations
 	@exec scripts/sqlx
