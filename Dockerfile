@@ -5,8 +5,12 @@
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /src
 COPY . .
+# Told by whoever builds; Render tells it by itself. /health shows it.
+ARG GIT_COMMIT=
+ARG RENDER_GIT_COMMIT=
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,target=/src/target,sharing=locked \
+    GIT_COMMIT="${GIT_COMMIT:-$RENDER_GIT_COMMIT}" \
     cargo build --release --locked --no-default-features --bin audio-transcription-api && \
     cp target/release/audio-transcription-api /usr/local/bin/
 

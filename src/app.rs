@@ -66,6 +66,7 @@ impl App {
             tracer,
             clock,
             shutdown: shutdown.clone(),
+            idle: config.live.idle,
             checkpoint: config.live.checkpoint,
             slots: Arc::new(Semaphore::new(config.live.max_sessions)),
         };

@@ -8,7 +8,7 @@ use super::{
     reader::Reader,
     variables::{
         ASR_MAX_STREAMS, ASR_MODEL_DIR, ASR_WORKERS, DEEPGRAM_API_KEY, DEEPGRAM_BASE_URL,
-        DEEPGRAM_MAX_STREAMS, DEEPGRAM_MODEL, LIVE_MAX_SESSIONS, LIVE_PROVIDER,
+        DEEPGRAM_MAX_STREAMS, DEEPGRAM_MODEL, LIVE_IDLE_SECONDS, LIVE_MAX_SESSIONS, LIVE_PROVIDER,
         USAGE_CHECKPOINT_SECONDS,
     },
 };
@@ -31,6 +31,8 @@ pub struct LiveConfig {
     pub provider: LiveProvider,
     /// Sessions of one replica at once.
     pub max_sessions: usize,
+    /// Silence after which a session's connection to its provider is let go.
+    pub idle: Duration,
     /// How often a session's usage is written.
     pub checkpoint: Duration,
 }
@@ -52,6 +54,7 @@ impl LiveConfig {
         Self {
             provider,
             max_sessions: reader.number(&LIVE_MAX_SESSIONS, 1..=1_000_000),
+            idle: Duration::from_secs(reader.number(&LIVE_IDLE_SECONDS, 5..=3600)),
             checkpoint: Duration::from_secs(reader.number(&USAGE_CHECKPOINT_SECONDS, 1..=300)),
         }
     }

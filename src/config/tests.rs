@@ -142,6 +142,7 @@ const CASES: &[Case] = &[
     ("ASR_MODEL_DIR", "anything", ANY),
     ("ASR_WORKERS", "0", "must be a whole number from 1 to 256"),
     ("ASR_MAX_STREAMS", "0", "must be a whole number from 1 to 10000"),
+    ("LIVE_IDLE_SECONDS", "4", "must be a whole number from 5 to 3600"),
     ("USAGE_CHECKPOINT_SECONDS", "0.5", "must be a whole number from 1 to 300"),
     ("OPENAI_API_KEY", "<openai key>", PLACEHOLDER),
     ("OPENAI_API_KEY", "", MISSING),

@@ -72,6 +72,7 @@ variables! {
         ASR_MODEL_DIR = ".dev/speech-model", "Folder of the embedded engine's model.";
         ASR_WORKERS = "", "Decoding threads of the embedded engine, 1 to 256; as the cores allow where unset.";
         ASR_MAX_STREAMS = "", "Live streams of the embedded engine, 1 to 10000; as the cores allow where unset.";
+        LIVE_IDLE_SECONDS = "60", "Silence on the wire after which a session's connection to its provider is let go, 5 to 3600 seconds; the next audio opens another.";
         USAGE_CHECKPOINT_SECONDS = "5", "How often a live session's usage is written, 1 to 300 seconds.";
     }
     "Other providers" {

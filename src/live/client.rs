@@ -37,6 +37,8 @@ pub struct Client {
     phase: Arc<Mutex<Phase>>,
     /// Whether the client knows that its audio is being refused.
     told_overloaded: Arc<AtomicBool>,
+    /// Which of the client's faults the log knows of: empty, undecodable, unasked audio.
+    complained: Arc<[AtomicBool; 3]>,
 }
 
 enum Phase {
@@ -66,8 +68,8 @@ impl Client {
         let outbox = Arc::new(Outbox::new(service.metrics.clone()));
         service.metrics.sockets.add(1, &[label("door", caller.door)]);
         let phase = Arc::new(Mutex::new(Phase::Fresh));
-        let told_overloaded = Arc::default();
-        Self { service, caller: Arc::new(caller), outbox, phase, told_overloaded }
+        let (told_overloaded, complained) = (Arc::default(), Arc::default());
+        Self { service, caller: Arc::new(caller), outbox, phase, told_overloaded, complained }
     }
 
     /// Events for this client.
@@ -98,11 +100,11 @@ impl Client {
         match payload.decode() {
             Ok(Some(bytes)) => self.offer(bytes, received_at),
             Ok(None) => {
-                log_patterns::empty_chunk();
+                self.complain(0, log_patterns::empty_chunk);
                 Taken::Accepted
             }
             Err(error) => {
-                log_patterns::undecodable_chunk(&error.detail);
+                self.complain(1, || log_patterns::undecodable_chunk(&error.detail));
                 self.refuse(&error, "invalid")
             }
         }
@@ -125,7 +127,11 @@ impl Client {
                 Taken::Accepted
             }
             Err(Refused::Full) => Taken::Full(bytes, inbox),
-            Err(Refused::Closed) => self.refuse(&not_ready(), "closed"),
+            // The session is ending by itself and says why in a moment: no word before that.
+            Err(Refused::Closed) => {
+                self.count_dropped("closed");
+                Taken::Refused
+            }
         }
     }
 
@@ -195,7 +201,7 @@ impl Client {
         match &*phase {
             Phase::Running(_, inbox) => Ok(inbox.clone()),
             Phase::Stopping(_) | Phase::Stopped => {
-                log_patterns::stream_not_open();
+                self.complain(2, log_patterns::stream_not_open);
                 Err(Some(not_ready()))
             }
             Phase::Fresh => {
@@ -222,17 +228,14 @@ impl Client {
         if let Some(wanted) = &options.fell_back_from {
             log_patterns::language_fell_back(&self.caller.principal.subject, wanted);
         }
-        let slot = match self.service.admit() {
-            Ok(slot) => slot,
-            Err(error) => {
-                self.fail(&error);
-                return None;
-            }
-        };
+        if let Err(error) = self.service.welcome() {
+            self.fail(&error);
+            return None;
+        }
         let id = SessionId::mint();
         let inbox = Arc::new(Inbox::new(intake::inbox_bound(options.stream.format)));
         self.announce(id, &options);
-        self.spawn(id, options, inbox.clone(), slot);
+        self.spawn(id, options, inbox.clone());
         Some((id, inbox))
     }
 
@@ -246,13 +249,7 @@ impl Client {
         }));
     }
 
-    fn spawn(
-        &self,
-        id: SessionId,
-        options: options::Options,
-        inbox: Arc<Inbox>,
-        slot: tokio::sync::OwnedSemaphorePermit,
-    ) {
+    fn spawn(&self, id: SessionId, options: options::Options, inbox: Arc<Inbox>) {
         let (service, caller) = (self.service.clone(), self.caller.clone());
         let session =
             Session::new(service, caller, options, inbox.clone(), self.outbox.clone(), id);
@@ -261,7 +258,6 @@ impl Client {
             let (outcome, receipt) = session.run().await;
             inbox.close();
             client.ended(id, &outcome);
-            drop(slot);
             // Not before the farewell: who waits for the last words must not wait for the database.
             if let Some(receipt) = receipt
                 && let Some(ack) = receipt.acknowledged().await
@@ -281,8 +277,11 @@ impl Client {
         let labels = [label("provider", self.service.live.name()), label("outcome", label_of)];
         self.service.metrics.live_sessions_ended.add(1, &labels);
         if let Outcome::Failed(error) = outcome {
-            log_patterns::stream_failed(&self.caller.principal.subject, error);
-            self.fail(error);
+            let (user, provider) = (&self.caller.principal.subject, self.service.live.name());
+            log_patterns::stream_failed(id, user, provider, error);
+            let mut failure = Failure::of(error, self.service.clock.timestamp());
+            failure.session_id = Some(id.to_string());
+            self.outbox.push(Event::Error(failure));
         }
         let mut phase = self.lock();
         let ours = matches!(&*phase, Phase::Running(of, _) | Phase::Stopping(of) if *of == id);
@@ -292,7 +291,7 @@ impl Client {
         }
         drop(phase);
         if stopped || matches!(outcome, Outcome::Finished) {
-            log_patterns::streaming_stopped(&self.caller.principal.subject);
+            log_patterns::streaming_stopped(id, &self.caller.principal.subject);
             self.outbox.push(self.stopped(Some(id)));
         }
         if self.service.shutdown.soft().is_cancelled() {
@@ -312,6 +311,13 @@ impl Client {
         self.count_dropped(reason);
         self.fail(error);
         Taken::Refused
+    }
+
+    /// Logs a fault of the client's once: what comes with each chunk must not flood the log.
+    fn complain(&self, fault: usize, log: impl FnOnce()) {
+        if !self.complained[fault].swap(true, Ordering::Relaxed) {
+            log();
+        }
     }
 
     fn count_dropped(&self, reason: &'static str) {

@@ -43,6 +43,10 @@ pub const PATH: &str = "/audio-stream";
 /// How long a credential may take to be verified at a door.
 const AUTHENTICATION: Duration = Duration::from_secs(5);
 
+fn full() -> Error {
+    Error::new(ErrorKind::Overloaded, "this replica runs as many sessions as it may")
+}
+
 /// What live audio needs. Cheap to clone.
 #[derive(Clone)]
 pub struct LiveService {
@@ -60,6 +64,8 @@ pub struct LiveService {
     pub clock: Clock,
     /// Who waits for sessions.
     pub shutdown: Shutdown,
+    /// Silence after which a provider's connection is let go.
+    pub idle: Duration,
     /// How often usage is handed over.
     pub checkpoint: Duration,
     /// Sessions that may run on this replica.
@@ -69,11 +75,14 @@ pub struct LiveService {
 impl LiveService {
     /// Takes a slot for a session, or says why there is none.
     fn admit(&self) -> Result<OwnedSemaphorePermit, Error> {
+        self.slots.clone().try_acquire_owned().map_err(|_| full())
+    }
+
+    /// Whether a session could start now; takes nothing.
+    fn welcome(&self) -> Result<(), Error> {
         self.live.available()?;
         self.open()?;
-        self.slots.clone().try_acquire_owned().map_err(|_| {
-            Error::new(ErrorKind::Overloaded, "this replica runs as many sessions as it may")
-        })
+        if self.slots.available_permits() == 0 { Err(full()) } else { Ok(()) }
     }
 
     /// An error while the replica drains.
@@ -90,8 +99,15 @@ impl LiveService {
             let text = "No authentication token provided";
             return Err(Error::new(ErrorKind::Unauthenticated, text));
         };
-        tokio::time::timeout(AUTHENTICATION, self.auth.authenticate(token)).await.unwrap_or_else(
-            |_| Err(Error::new(ErrorKind::Timeout, "the credential could not be verified in time")),
-        )
+        let late =
+            || Error::new(ErrorKind::Timeout, "the credential could not be verified in time");
+        let verified = tokio::time::timeout(AUTHENTICATION, self.auth.authenticate(token)).await;
+        verified.unwrap_or_else(|_| Err(late())).map_err(|mut error| {
+            // A door that cannot verify a token refuses it; `/api/*` alone owes the contract a 500.
+            if error.kind == ErrorKind::Internal {
+                error.kind = ErrorKind::Unauthenticated;
+            }
+            error
+        })
     }
 }

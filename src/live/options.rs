@@ -61,6 +61,7 @@ impl Refusal {
             code: self.kind.code(),
             retryable: false,
             timestamp,
+            session_id: None,
             option: Some(self.option),
             allowed: Some(self.allowed),
         }
@@ -93,7 +94,7 @@ pub fn parse(
     let (language, fell_back_from) = language(given, socket);
     let model = model(given, live)?;
     heard(language, model.as_deref(), live)?;
-    let (format, sniff) = format(given)?;
+    let (format, sniff) = format(given, live.encodings())?;
     let stream = StreamOptions {
         language,
         model,
@@ -156,13 +157,17 @@ pub fn heard(language: Language, model: Option<&str>, live: &Live) -> Result<(),
 }
 
 /// The raw format, and whether the first bytes may still say otherwise.
-fn format(given: &Map<String, Value>) -> Result<(RawFormat, bool), Refusal> {
-    let names: Vec<_> = Encoding::ALL.into_iter().map(Encoding::as_str).collect();
+fn format(
+    given: &Map<String, Value>,
+    encodings: &[Encoding],
+) -> Result<(RawFormat, bool), Refusal> {
+    let names: Vec<_> = encodings.iter().map(|encoding| encoding.as_str()).collect();
     let encoding = match given.get("encoding").filter(|value| !value.is_null()) {
         None => Encoding::Linear16,
         Some(value) => value
             .as_str()
             .and_then(Encoding::parse)
+            .filter(|encoding| encodings.contains(encoding))
             .ok_or_else(|| Refusal::new("encoding", json!(names)))?,
     };
     let sample_rate = integer(given, "sample_rate", SAMPLE_RATES)?.unwrap_or(16_000);

@@ -29,6 +29,10 @@ const TICK: Duration = Duration::from_secs(1);
 const HEARD: Duration = Duration::from_millis(1500);
 /// Audio that waits this long for a final is asked for.
 const FINALIZE_AFTER_MS: u64 = 20_000;
+/// Without audio for this long, a final of what was said is asked for.
+const WIND_UP_AFTER: Duration = Duration::from_millis(1500);
+/// Less audio than this holds no word worth asking for.
+const WIND_UP_MS: u64 = 100;
 /// How long the last words may take once no more audio comes.
 const FINISHING: Duration = Duration::from_secs(30);
 
@@ -45,6 +49,7 @@ pub struct Session {
     meter: Option<Meter>,
     next_n: u64,
     received_ms: u64,
+    received_at: Instant,
     finalize_asked_ms: u64,
     metered_at: Instant,
     acked_ms: u64,
@@ -73,6 +78,7 @@ impl Session {
             meter: None,
             next_n: 1,
             received_ms: 0,
+            received_at: Instant::now(),
             finalize_asked_ms: 0,
             metered_at: Instant::now(),
             acked_ms: 0,
@@ -93,6 +99,11 @@ impl Session {
             Ok(None) => (Outcome::Silent, None),
             Err(error) => (Outcome::Failed(error), None),
             Ok(Some(intake)) => {
+                // Taken with the first audio: a session that sends none holds nobody's place.
+                let slot = match self.service.admit() {
+                    Ok(slot) => slot,
+                    Err(error) => return (Outcome::Failed(error), None),
+                };
                 self.options.stream.format = intake.format;
                 self.inbox.set_bound(intake::inbox_bound(intake.format));
                 self.begin();
@@ -101,6 +112,7 @@ impl Session {
                 live_sessions.add(1, &gauge);
                 let outcome = Box::pin(self.stream(intake.first)).await;
                 live_sessions.add(-1, &gauge);
+                drop(slot);
                 outcome
             }
         }
@@ -132,7 +144,7 @@ impl Session {
 
     async fn stream(mut self, first: AudioChunk) -> (Outcome, Option<Receipt>) {
         let (live, metrics) = (self.service.live.clone(), self.service.metrics.clone());
-        let mut upstream = Upstream::open(live, self.options.stream.clone(), metrics);
+        let mut upstream = Upstream::open(self.id, live, self.options.stream.clone(), metrics);
         self.take(&mut upstream, first);
         let outcome = self.turns(&mut upstream).await;
         (outcome, self.end(upstream.covered_ms()))
@@ -181,6 +193,7 @@ impl Session {
         let end_ms = upstream.push(chunk.clone());
         let end_ms = self.timeline.place(&chunk, end_ms);
         self.received_ms = self.received_ms.max(end_ms);
+        self.received_at = Instant::now();
         if let Some(trace) = &mut self.trace {
             trace.queued(chunk.seq, chunk.bytes.len(), end_ms, chunk.received_at);
         }
@@ -194,7 +207,13 @@ impl Session {
                 let language = self.options.stream.language;
                 let provider = self.service.live.name();
                 let user = &self.caller.principal.subject;
-                log_patterns::stream_started(user, language, provider, request_id.as_deref());
+                log_patterns::stream_started(
+                    self.id,
+                    user,
+                    language,
+                    provider,
+                    request_id.as_deref(),
+                );
             }
             Upstreamed::Sent(seq, at) => {
                 if let Some(waited) = self.trace.as_mut().and_then(|trace| trace.sent(seq, at)) {
@@ -281,13 +300,26 @@ impl Session {
             let durable_ms = *meter.durable_ms().borrow();
             self.acknowledge(durable_ms);
         }
-        let waiting_since = covered_ms.max(self.finalize_asked_ms);
-        if self.received_ms.saturating_sub(waiting_since) >= FINALIZE_AFTER_MS
-            && upstream.finalize()
-        {
+        self.hurry(upstream, covered_ms);
+        upstream.leave_if_mute().and_then(|left| self.learn(upstream, left))
+    }
+
+    /// Asks for the final of audio that has waited long, or that nothing follows; lets a connection
+    /// go that nobody has spoken through for a while.
+    fn hurry(&mut self, upstream: &mut Upstream, covered_ms: u64) {
+        let waiting_ms = self.received_ms.saturating_sub(covered_ms.max(self.finalize_asked_ms));
+        let idle = self.received_at.elapsed();
+        let asked = if waiting_ms >= FINALIZE_AFTER_MS {
+            upstream.finalize()
+        } else {
+            idle >= WIND_UP_AFTER && waiting_ms >= WIND_UP_MS && upstream.wind_up()
+        };
+        if asked {
             self.finalize_asked_ms = self.received_ms;
         }
-        upstream.leave_if_mute().and_then(|left| self.learn(upstream, left))
+        if idle >= self.service.idle {
+            upstream.rest();
+        }
     }
 
     /// Tells how far audio is durable when that moved, and otherwise often enough to be alive.

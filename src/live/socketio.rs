@@ -118,16 +118,18 @@ fn register(socket: &SocketRef, client: &Client) {
             .on(event, move |audio: Audio, ack: AckSender| hear(&client, audio, bare_base64, ack));
     }
     let starting = client.clone();
-    socket.on("start_streaming", move |options: Options| {
+    socket.on("start_streaming", move |options: Options, ack: AckSender| {
         match options.0 {
             Some(given) => starting.start(&given),
             None => starting.fail(&Error::invalid("start_streaming takes an object of options")),
         }
+        acknowledge(ack);
         ready(())
     });
     let stopping = client.clone();
-    socket.on("stop_streaming", move || {
+    socket.on("stop_streaming", move |ack: AckSender| {
         stopping.stop();
+        acknowledge(ack);
         ready(())
     });
     let gone = client.clone();
@@ -138,15 +140,22 @@ fn register(socket: &SocketRef, client: &Client) {
     socket.extensions.insert(client.clone());
 }
 
-/// Takes a chunk in before it returns. The acknowledgement means accepted, and has no arguments.
-fn hear(client: &Client, audio: Audio, bare_base64: bool, ack: AckSender) -> Ready<()> {
+/// Calls the client's callback, if it asked for one: without arguments, as the original did.
+fn acknowledge(ack: AckSender) {
     const NO_ARGUMENTS: [(); 0] = [];
+    if ack.send(&NO_ARGUMENTS).is_err() {
+        tracing::debug!("an acknowledgement found no room");
+    }
+}
+
+/// Takes a chunk in before it returns. The acknowledgement means accepted.
+fn hear(client: &Client, audio: Audio, bare_base64: bool, ack: AckSender) -> Ready<()> {
     let taken = match client.audio(audio.payload(bare_base64), Instant::now()) {
         Taken::Full(..) => client.overloaded(),
         taken => taken,
     };
-    if matches!(taken, Taken::Accepted) && ack.send(&NO_ARGUMENTS).is_err() {
-        tracing::debug!("an acknowledgement found no room");
+    if matches!(taken, Taken::Accepted) {
+        acknowledge(ack);
     }
     ready(())
 }

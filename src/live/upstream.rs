@@ -8,12 +8,12 @@ use tokio::time::{Sleep, sleep};
 
 use super::{pace::Pace, recovery::Recovery, ring::Ring, said::Said};
 use crate::{
-    model::{AudioChunk, Segment},
+    model::{AudioChunk, Segment, SessionId},
     providers::{
         CloseReason, Closed, ErrorClass, Live, LiveStream, ProviderError, StreamCommand,
         StreamEvent, StreamOptions,
     },
-    telemetry::{Metrics, log_patterns, metrics::label},
+    telemetry::{Metrics, log_patterns, log_patterns::ProviderFault, metrics::label},
 };
 
 /// How far a provider's times may lie beyond the audio that it was sent.
@@ -49,6 +49,7 @@ pub enum Upstreamed {
 
 /// Owns the connection and the ring.
 pub struct Upstream {
+    session: SessionId,
     live: Live,
     options: StreamOptions,
     metrics: Metrics,
@@ -82,8 +83,9 @@ struct Open {
 
 impl Upstream {
     /// Starts to connect at once.
-    pub fn open(live: Live, options: StreamOptions, metrics: Metrics) -> Self {
+    pub fn open(session: SessionId, live: Live, options: StreamOptions, metrics: Metrics) -> Self {
         Self {
+            session,
             ring: Ring::new(options.format),
             state: State::Connecting(connect(live.clone(), options.clone())),
             recovery: Recovery::default(),
@@ -111,6 +113,22 @@ impl Upstream {
     /// No more audio comes: what is left is sent, then the connection is closed in order.
     pub fn finish(&mut self) {
         self.finishing = true;
+    }
+
+    /// Asks for finals of what is left when no audio comes; false while that has to wait.
+    ///
+    /// A provider may have nothing to say to it, which does not make it mute.
+    pub fn wind_up(&mut self) -> bool {
+        let State::Open(open) = &self.state else { return false };
+        self.ring.all_sent() && open.stream.commands.try_send(StreamCommand::Finalize).is_ok()
+    }
+
+    /// Lets an idle connection go once everything is covered; the next audio opens another.
+    pub fn rest(&mut self) {
+        let covered = self.ring.end_ms().is_some_and(|end_ms| end_ms <= self.covered_ms);
+        if covered && self.ring.all_sent() && matches!(self.state, State::Open(_)) {
+            self.state = State::Idle;
+        }
     }
 
     /// Asks for finals of everything heard so far; false while that has to wait.
@@ -303,8 +321,12 @@ impl Upstream {
             return Some(self.over(error));
         };
         let delay_ms = delay.as_millis() as u64;
-        let request_id = error.request_id.as_deref();
-        log_patterns::stream_broke(&error.code, request_id, &error.detail, delay_ms);
+        let fault = ProviderFault {
+            code: &error.code,
+            request_id: error.request_id.as_deref(),
+            detail: &error.detail,
+        };
+        log_patterns::stream_broke(self.session, self.live.name(), &fault, delay_ms);
         self.state = State::Waiting(Box::pin(sleep(delay)));
         None
     }

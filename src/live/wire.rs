@@ -210,6 +210,9 @@ pub struct Failure {
     pub retryable: bool,
     /// ISO 8601, UTC.
     pub timestamp: String,
+    /// Our id of the session that failed, where one did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<String>,
     /// The option that was refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub option: Option<&'static str>,
@@ -228,6 +231,7 @@ impl Failure {
             code,
             retryable,
             timestamp,
+            session_id: None,
             option: None,
             allowed: None,
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 #[cfg(feature = "local-speech")]
 use super::local::Engine;
 use super::{LiveStream, ProviderError, StreamOptions, deepgram, deepgram::Deepgram};
-use crate::model::{Error, ErrorKind, Language};
+use crate::model::{Encoding, Error, ErrorKind, Language};
 
 /// The live provider of this replica. Cheap to clone.
 #[derive(Clone)]
@@ -54,6 +54,15 @@ impl Live {
     pub fn languages(&self, model: Option<&str>) -> Vec<&'static str> {
         let known = Language::CODES.into_iter().filter_map(Language::parse);
         known.filter(|language| self.hears(model, *language)).map(Language::as_str).collect()
+    }
+
+    /// Encodings of raw audio that it takes.
+    pub fn encodings(&self) -> &'static [Encoding] {
+        match self {
+            #[cfg(feature = "local-speech")]
+            Self::Local(_) => &super::local::ENCODINGS,
+            Self::Deepgram(_) | Self::Absent(_) => &Encoding::ALL,
+        }
     }
 
     /// Whether it can tell speakers apart, transcribe channels each by itself, boost terms and the

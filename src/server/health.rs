@@ -20,7 +20,7 @@ pub(super) async fn health() -> Json<Value> {
         "version": API_VERSION,
         "build": {
             "version": env!("CARGO_PKG_VERSION"),
-            "commit": option_env!("GIT_COMMIT").unwrap_or("unknown"),
+            "commit": env!("GIT_COMMIT"),
         },
     }))
 }

@@ -6,7 +6,7 @@ use std::fmt::{self, Write};
 
 use tracing::{debug, error, info, warn};
 
-use crate::model::{Error, Language};
+use crate::model::{Error, Language, SessionId};
 
 /// Foreign text in a log line: control characters escaped, cut at 128 characters.
 struct Clean<'a>(&'a str);
@@ -95,23 +95,55 @@ pub fn language_fell_back(user: &str, wanted: &str) {
 }
 
 /// A provider's connection is open.
-pub fn stream_started(user: &str, language: Language, provider: &str, request_id: Option<&str>) {
-    let name = if provider == "deepgram" { "Deepgram" } else { "Local" };
+pub fn stream_started(
+    session: SessionId,
+    user: &str,
+    language: Language,
+    provider: &str,
+    request_id: Option<&str>,
+) {
     info!(
+        session_id = %session,
         request_id,
-        "{name} connection started for user: {user} with language: {}",
+        "{} connection started for user: {user} with language: {}",
+        name(provider),
         language.as_str()
     );
 }
 
+/// A provider's name as the original's lines begin.
+fn name(provider: &str) -> &'static str {
+    if provider == "deepgram" { "Deepgram" } else { "Local" }
+}
+
 /// A session could not go on; the cause is for operators, who see it nowhere else.
-pub fn stream_failed(user: &str, error: &Error) {
-    error!(user, "Deepgram error: {}", Clean(&format!("{error:?}")));
+pub fn stream_failed(session: SessionId, user: &str, provider: &str, error: &Error) {
+    let cause = format!("{error:?}");
+    error!(session_id = %session, user, "{} error: {}", name(provider), Clean(&cause));
 }
 
 /// A provider's connection broke or was refused, and another is tried.
-pub fn stream_broke(code: &str, request_id: Option<&str>, detail: &str, delay_ms: u64) {
-    warn!(code, request_id, delay_ms, "Deepgram error: {}; connecting again", Clean(detail));
+pub fn stream_broke(session: SessionId, provider: &str, error: &ProviderFault<'_>, delay_ms: u64) {
+    let ProviderFault { code, request_id, detail } = error;
+    warn!(
+        session_id = %session,
+        code,
+        request_id,
+        delay_ms,
+        "{} error: {}; connecting again",
+        name(provider),
+        Clean(detail)
+    );
+}
+
+/// What a provider said of a fault; the provider's own type stands on a higher floor.
+pub struct ProviderFault<'a> {
+    /// Its code.
+    pub code: &'a str,
+    /// Its id of the connection.
+    pub request_id: Option<&'a str>,
+    /// Its words.
+    pub detail: &'a str,
 }
 
 /// A provider did not understand us, or we it; the stream lives on.
@@ -120,8 +152,8 @@ pub fn stream_complaint(what: &str) {
 }
 
 /// A session ended in order.
-pub fn streaming_stopped(user: &str) {
-    info!("Streaming stopped for user: {user}");
+pub fn streaming_stopped(session: SessionId, user: &str) {
+    info!(session_id = %session, "Streaming stopped for user: {user}");
 }
 
 /// A stop came where nothing ran.

@@ -180,6 +180,12 @@ async fn a_replica_takes_as_many_sessions_as_it_may() {
     let start = json!({ "type": "start_streaming" });
     first.send_json(&start).await.expect("sent");
     first.receive_until(SOON, |event| event["type"] == "session_started").await.expect("started");
+    // Without audio it holds nobody's place.
+    let mut idle = app.websocket().await;
+    idle.send_json(&start).await.expect("sent");
+    assert_eq!(idle.receive_json(SOON).await.expect("an answer")["type"], "session_started");
+    first.send_binary(vec![0; 3200]).await.expect("sent");
+    app.deepgram().wait_for_stream(SOON, |_| true).await.expect("opened");
     let mut second = app.websocket().await;
     second.send_json(&start).await.expect("sent");
     let refusal = second.receive_json(SOON).await.expect("an answer");

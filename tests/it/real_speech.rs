@@ -1,6 +1,6 @@
 //! Real recorded speech through the real service with its embedded engine, at real time.
 
-use std::time::Duration;
+use std::{io::Write, time::Duration};
 
 use serde_json::{Value, json};
 use testkit::{
@@ -39,6 +39,11 @@ async fn client(app: &TestApp) -> socketio::Client {
     doors::socketio(&app.url(), &app.token()).await.expect("admitted").0
 }
 
+/// Tells a figure also where the output of passing tests is kept back.
+fn report(figure: &str) {
+    writeln!(std::io::stderr(), "{figure}").expect("standard error");
+}
+
 async fn recite(app: &TestApp, clip: &'static str) -> (&'static str, Speech) {
     let wav = Wav::fixture(clip).expect("a clip");
     let chunks: Vec<_> = wav.chunks(CHUNK).collect();
@@ -55,14 +60,14 @@ async fn at_most_one_word_in_ten_is_wrong_and_text_comes_while_somebody_speaks()
         let words = speech::normalize(&said).len() as f64;
         let rate = error_rate(&said, &heard);
         let (first, during) = (speech.first_text_after(), speech.texts_while_speaking());
-        println!(
+        report(&format!(
             "{clip}: word error rate {rate:.3}; first text after {first:?}, {during} while speaking: {heard}"
-        );
+        ));
         assert!(during > 0, "no text of {clip} before its last chunk was sent");
         wrong += rate * words;
         of += words;
     }
-    println!("all: {wrong:.0} of {of:.0} words wrong, {:.1} %", 100.0 * wrong / of);
+    report(&format!("all: {wrong:.0} of {of:.0} words wrong, {:.1} %", 100.0 * wrong / of));
     assert!(wrong <= of * MAX_ERROR_RATE, "{wrong} of {of} words are wrong");
     assert_eq!(app.metric("live_sessions_ended_total", &["finished"]), 4);
     assert_eq!(app.metric("audio_dropped_total", &[]), 0);
@@ -87,9 +92,9 @@ async fn webm_opus_is_recognised_live() {
     let speech = Speech::of(&mut client(&app).await, &chunks, CHUNK).await;
     let rate = error_rate(&said(clip), &speech.transcript());
     let (first, during) = (speech.first_text_after(), speech.texts_while_speaking());
-    println!(
+    report(&format!(
         "webm: word error rate {rate:.3}; first text after {first:?}, {during} while speaking"
-    );
+    ));
     assert!(rate <= MAX_ERROR_RATE, "{}", speech.transcript());
     assert!(during > 0, "text comes while the recording streams");
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use testkit::{
     deepgram::{Action, Config, End, Fault, Record},
     numbered::NumberedAudio,
@@ -74,6 +74,35 @@ async fn a_final_is_asked_for_after_twenty_seconds() {
     assert_eq!(record.count_texts("Finalize"), 1);
     oracle::stop(&mut client).await;
     oracle::assert_whole(&oracle::until_stopped(&mut client, SOON).await, 210);
+}
+
+/// Whoever falls silent by sending nothing is heard to the end all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn speech_that_no_audio_follows_becomes_final() {
+    let config = Config { longest_segment: Duration::from_secs(600), ..numbered() };
+    let app = Setup::new().deepgram(config).start().await;
+    let mut client = app.socketio().await;
+    oracle::speak(&mut client, NumberedAudio::linear16(1, 1), 0..10).await;
+    let is_final = |message: &Value| message["is_final"] == true;
+    let heard = oracle::listen(&mut client, SOON, is_final).await;
+    oracle::assert_whole(&heard, 10);
+    oracle::assert_billed(&app, 10).await;
+}
+
+/// A session that sends nothing for long keeps no stream of the provider's, and lives on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_idle_connection_is_let_go_and_opened_again() {
+    let app = Setup::new().deepgram(numbered()).with("LIVE_IDLE_SECONDS", "5").start().await;
+    let mut client = app.socketio().await;
+    let audio = NumberedAudio::linear16(1, 1);
+    oracle::speak(&mut client, audio, 0..10).await;
+    let record = app.deepgram().wait_for_stream(SOON * 2, |record| record.end.is_some()).await;
+    assert_eq!(record.expect("let go").count_texts("CloseStream"), 1);
+    oracle::speak(&mut client, audio, 10..30).await;
+    oracle::stop(&mut client).await;
+    oracle::assert_whole(&oracle::until_stopped(&mut client, SOON).await, 30);
+    oracle::assert_billed(&app, 30).await;
+    assert_eq!(app.deepgram().streams().len(), 2);
 }
 
 /// The connection breaks just as its last words are asked for.

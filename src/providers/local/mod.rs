@@ -26,9 +26,19 @@ mod vad;
 mod voice;
 mod words;
 
+use crate::model::Encoding;
 pub use engine::{Engine, LocalConfig};
 
 /// The provider's name.
 pub const PROVIDER: &str = "local";
 /// The model's name.
 pub const MODEL: &str = "moonshine-tiny-en";
+/// Encodings of raw audio that it takes; containers are ffmpeg's business.
+pub const ENCODINGS: [Encoding; 6] = [
+    Encoding::Linear16,
+    Encoding::Linear32,
+    Encoding::Mulaw,
+    Encoding::Alaw,
+    Encoding::Flac,
+    Encoding::OggOpus,
+];

@@ -79,6 +79,9 @@ async fn live_max_sessions_bounds_a_replica() {
     first.send_json(&start).await.expect("sent");
     let begun = |message: &Value| message["type"] == "session_started";
     first.receive_until(SOON, begun).await.expect("begun");
+    // Its place is taken with its first audio.
+    first.send_binary(vec![0; 3200]).await.expect("sent");
+    app.deepgram().wait_for_stream(SOON, |_| true).await.expect("opened");
     second.send_json(&start).await.expect("sent");
     let told = |message: &Value| message["type"] == "error";
     let error = second.receive_until(SOON, told).await.expect("told");

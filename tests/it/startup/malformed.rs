@@ -10,7 +10,7 @@ const URL: &str = "an http:// or https:// address";
 const ENVIRONMENTS: &str = "one of development, dev, local, test, testing, production, prod";
 
 /// A variable, a value that it must not have, and what the sentence says of it.
-const ROWS: [(&str, &str, &str); 43] = [
+const ROWS: [(&str, &str, &str); 44] = [
     ("ENVIRONMENT", "staging", ENVIRONMENTS),
     ("FLASK_ENV", "productoin", ENVIRONMENTS),
     ("PORT", "http", "a whole number from 0 to 65535"),
@@ -36,6 +36,7 @@ const ROWS: [(&str, &str, &str); 43] = [
     ("DEEPGRAM_MAX_STREAMS", "-1", "a whole number from 0 to 1000000"),
     ("ASR_WORKERS", "0", "a whole number from 1 to 256"),
     ("ASR_MAX_STREAMS", "0", "a whole number from 1 to 10000"),
+    ("LIVE_IDLE_SECONDS", "4", "a whole number from 5 to 3600"),
     ("USAGE_CHECKPOINT_SECONDS", "0", "a whole number from 1 to 300"),
     ("USAGE_CHECKPOINT_SECONDS", "5s", "a whole number from 1 to 300"),
     ("OPENAI_BASE_URL", "api.openai.com/v1", URL),

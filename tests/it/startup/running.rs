@@ -82,7 +82,7 @@ async fn without_auth0_its_tokens_are_refused_cleanly() {
     assert!(error.to_string().contains("Connection rejected by server"), "{error:#}");
     let error = doors::websocket(&process.url(), token).await.expect_err("refused");
     let refused = error.downcast_ref::<Refused>().expect("an answer");
-    assert_eq!(refused.status, 500);
+    assert_eq!(refused.status, 401);
     assert!(refused.body.contains("AUTH0_DOMAIN environment variable not set"), "{refused}");
 }
 
