@@ -21,6 +21,7 @@ mod splice;
 mod timeline;
 mod trace;
 mod upstream;
+mod voices;
 pub mod websocket;
 pub mod wire;
 

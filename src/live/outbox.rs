@@ -167,6 +167,7 @@ mod tests {
             end_ms: 0,
             words: vec![],
             speaker: None,
+            speakers_reset: false,
             channel: None,
             timing: Timing::Measured,
             provider: "test",

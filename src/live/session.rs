@@ -222,7 +222,7 @@ impl Session {
                     self.service.metrics.send_latency_ms.record(waited_ms, &[provider]);
                 }
             }
-            Upstreamed::Text(segment) => self.text(*segment),
+            Upstreamed::Text { segment, speakers_reset } => self.text(*segment, speakers_reset),
             Upstreamed::Covered(until_ms) => self.covered(until_ms),
             Upstreamed::SpeechStarted(at_ms) => {
                 let session_id = self.id.to_string();
@@ -242,7 +242,7 @@ impl Session {
         None
     }
 
-    fn text(&mut self, segment: Segment) {
+    fn text(&mut self, segment: Segment, speakers_reset: bool) {
         let kind = if segment.is_final { "final" } else { "interim" };
         self.service.metrics.transcripts.add(1, &[label("kind", kind)]);
         let (is_final, end_ms, n) = (segment.is_final, segment.end_ms, self.next_n);
@@ -252,7 +252,9 @@ impl Session {
             self.measure(end_ms);
             delivery = self.trace.as_mut().and_then(|trace| trace.covered(end_ms, Some(n)));
         }
-        let event = Event::Transcription(Box::new(self.transcription(segment, n)));
+        let mut transcription = self.transcription(segment, n);
+        transcription.speakers_reset = speakers_reset;
+        let event = Event::Transcription(Box::new(transcription));
         self.outbox.post(Letter { event, delivery });
     }
 
@@ -277,6 +279,7 @@ impl Session {
             end_ms: segment.end_ms,
             speaker: segment.words.first().and_then(|word| word.speaker),
             words: segment.words,
+            speakers_reset: false,
             channel: (segment.channel.1 > 1).then_some(segment.channel.0),
             timing: segment.timing,
             provider: self.service.live.name(),

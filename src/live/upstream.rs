@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use futures_util::{FutureExt, future::BoxFuture};
 use tokio::time::{Sleep, sleep};
 
-use super::{pace::Pace, recovery::Recovery, ring::Ring, said::Said};
+use super::{pace::Pace, recovery::Recovery, ring::Ring, said::Said, voices::Voices};
 use crate::{
     model::{AudioChunk, Segment, SessionId},
     providers::{
@@ -34,7 +34,12 @@ pub enum Upstreamed {
     /// A chunk was written; only where that is traced.
     Sent(u64, Instant),
     /// Text, interim or final.
-    Text(Box<Segment>),
+    Text {
+        /// What was heard.
+        segment: Box<Segment>,
+        /// Whether speakers before this one have other numbers now, whoever they are.
+        speakers_reset: bool,
+    },
     /// Everything up to here is final.
     Covered(u64),
     /// Speech began.
@@ -59,6 +64,7 @@ pub struct Upstream {
     /// F: the end of the last final, in session audio.
     covered_ms: u64,
     said: Said,
+    voices: Voices,
     finalize_asked: Option<Instant>,
     finishing: bool,
     was_late: bool,
@@ -90,6 +96,7 @@ impl Upstream {
             state: State::Connecting(connect(live.clone(), options.clone())),
             recovery: Recovery::default(),
             said: Said::new(options.billed_channels()),
+            voices: Voices::default(),
             live,
             options,
             metrics,
@@ -216,6 +223,7 @@ impl Upstream {
         let pace = rate.map(Pace::start);
         let (model, request_id) = (stream.model.clone(), stream.request_id.clone());
         self.finalize_asked = None;
+        self.voices.renew();
         self.state = State::Open(Open { stream, origin_ms, pace, close_sent: false });
         Some(Upstreamed::Opened { model, request_id })
     }
@@ -230,7 +238,9 @@ impl Upstream {
             StreamEvent::Transcript(segment) => {
                 let segment = segment.shifted(origin_ms);
                 self.plausible(segment.end_ms)?;
-                Some(Upstreamed::Text(Box::new(self.said.unsaid(segment)?)))
+                let mut segment = self.said.unsaid(segment)?;
+                let speakers_reset = self.voices.place(&mut segment);
+                Some(Upstreamed::Text { segment: Box::new(segment), speakers_reset })
             }
             StreamEvent::Covered { until_ms } => {
                 self.plausible(origin_ms + until_ms).and_then(|until_ms| self.cover(until_ms))

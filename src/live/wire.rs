@@ -142,6 +142,9 @@ pub struct Transcription {
     /// Speaker of the first word, when speakers are told apart.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub speaker: Option<u32>,
+    /// Whether speakers are counted anew from here on: numbers given before mean nobody any more.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub speakers_reset: bool,
     /// Channel that this is about, when channels are transcribed each by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub channel: Option<u16>,

@@ -35,3 +35,4 @@ mod upstream_faults;
 mod upstream_idle;
 mod upstream_oddities;
 mod upstream_refusals;
+mod upstream_speakers;
