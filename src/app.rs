@@ -7,9 +7,11 @@ use opentelemetry_sdk::trace::SdkTracerProvider;
 use tokio::sync::Semaphore;
 
 use crate::{
-    auth::Authenticator,
+    accounts::Accounts,
+    auth::{Authenticator, Backing},
     config::{Config, LiveProvider},
     lifecycle::Shutdown,
+    limits::Limits,
     live::LiveService,
     model::Clock,
     postgres::Database,
@@ -33,6 +35,10 @@ pub struct App {
     pub redis: Redis,
     /// Who verifies credentials.
     pub auth: Authenticator,
+    /// Who counts what users do.
+    pub limits: Limits,
+    /// The routes of people about themselves.
+    pub accounts: Accounts,
     /// Real-time audio.
     pub live: LiveService,
     /// Where spans go, if anywhere.
@@ -48,14 +54,16 @@ impl App {
             export::start(&config.telemetry).context("the exporter of spans could not start")?;
         let database = Database::new(&config.database).context("DATABASE_URL is unusable")?;
         let redis = Redis::connect(&config.redis, &shutdown).context("REDIS_URL is unusable")?;
-        let auth = Authenticator::new(
-            &config.auth,
-            config.environment,
-            database.clone(),
-            metrics.clone(),
-            &shutdown,
-        )
-        .context("authentication could not be set up")?;
+        let backing = Backing {
+            database: database.clone(),
+            redis: redis.clone(),
+            metrics: metrics.clone(),
+            shutdown: shutdown.clone(),
+        };
+        let auth = Authenticator::new(&config.auth, config.environment, backing)
+            .context("authentication could not be set up")?;
+        let limits = Limits::new(config.limits.clone(), redis.clone(), metrics.clone());
+        let accounts = Accounts { auth: auth.clone(), limits: limits.clone() };
         let usage = Usage::new(database.clone(), metrics.clone(), &shutdown, clock);
         let tracer = spans.as_ref().map(|spans| Tracer::new(spans, config.telemetry.sample_ratio));
         let live = LiveService {
@@ -70,7 +78,7 @@ impl App {
             checkpoint: config.live.checkpoint,
             slots: Arc::new(Semaphore::new(config.live.max_sessions)),
         };
-        Ok(Self { config, shutdown, metrics, database, redis, auth, live, spans })
+        Ok(Self { config, shutdown, metrics, database, redis, auth, limits, accounts, live, spans })
     }
 }
 

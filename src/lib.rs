@@ -3,8 +3,8 @@
 //! Slices stand on floors: a file imports only from lower floors or from its own slice.
 //!
 //! ```text
-//! main ► cli · server · app · live · usage · providers · media · auth · web
-//!      · postgres redis · telemetry · probe backoff · lifecycle config model
+//! main ► cli · server · app · live accounts · usage · limits · providers · media · auth · web
+//!      · fleet · postgres redis · telemetry · probe backoff · lifecycle config model
 //! ```
 //!
 //! The life of an audio chunk: a doorway in [`live`] takes it from the socket and pushes it, in
@@ -12,12 +12,14 @@
 //! transcript comes back on the timeline of the audio, goes to the client, and moves the cursor
 //! under which [`usage`] bills.
 
+mod accounts;
 mod app;
 mod auth;
 mod backoff;
 pub mod cli;
 pub mod config;
 pub mod lifecycle;
+pub mod limits;
 pub mod live;
 pub mod media;
 pub mod model;

@@ -1,19 +1,20 @@
 //! API keys of users: looked up by SHA-256, remembered for a minute.
 
-use std::{fmt::Write, time::Duration};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sha2::{Digest, Sha256};
 
 use super::{
+    digest,
     expiring::Expiring,
     key_use::KeyUse,
-    principal::{AuthType, Owner, Principal},
+    principal::{AuthType, Credential, Owner, Principal},
+    revocations::Revoked,
     store::{self, KeyRow},
 };
 use crate::{
     lifecycle::Shutdown,
-    model::{Clock, Error, ErrorKind},
+    model::{Clock, Error, ErrorKind, Plan},
     postgres::Database,
     telemetry::Metrics,
 };
@@ -30,7 +31,7 @@ const LONGEST_KEY_BYTES: usize = 256;
 #[derive(Debug)]
 pub(super) struct ApiKeys {
     database: Database,
-    known: Expiring<[u8; 32], KeyRow>,
+    known: Expiring<String, KeyRow>,
     uses: KeyUse,
 }
 
@@ -42,44 +43,55 @@ impl ApiKeys {
 
     /// The key's owner; a remembered key is good even while Postgres is away.
     pub(super) async fn verify(&self, key: &str) -> Result<Principal, Error> {
-        let invalid = || Error::new(ErrorKind::Unauthenticated, "Invalid API key");
         if key.len() > LONGEST_KEY_BYTES {
             return Err(invalid());
         }
-        let digest: [u8; 32] = Sha256::digest(key.as_bytes()).into();
-        let row = match self.known.get(&digest) {
+        let principal = self.owner(&digest::of(key)).await?;
+        if let Credential::ApiKey { id, .. } = principal.credential {
+            self.uses.record(id);
+        }
+        Ok(principal)
+    }
+
+    /// Whose key has that digest, if it may be used now.
+    pub(super) async fn owner(&self, hash: &str) -> Result<Principal, Error> {
+        let row = match self.known.get(&hash.to_owned()) {
             Some(row) => row,
-            None => self.look_up(digest).await?.ok_or_else(invalid)?,
+            None => self.look_up(hash).await?.ok_or_else(invalid)?,
         };
         let expires_at: Option<DateTime<Utc>> = row.expires_at.map(|at| at.and_utc());
         if expires_at.is_some_and(|at| at <= Clock.now()) {
             return Err(invalid());
         }
-        self.uses.record(row.id);
         Ok(Principal {
             subject: row.user_id.to_string(),
             owner: Owner::User(row.user_id),
             auth_type: AuthType::ApiKey,
-            plan: row.plan,
+            plan: Plan::of(&row.plan),
             expires_at,
+            credential: Credential::ApiKey { id: row.id, hash: hash.to_owned() },
         })
     }
 
-    async fn look_up(&self, digest: [u8; 32]) -> Result<Option<KeyRow>, Error> {
-        let hash = hex(&digest);
-        let found = self.database.run(store::find_active_key(self.database.pool(), &hash)).await?;
+    /// Forgets what was revoked, so that the next look goes to the database.
+    pub(super) fn forget(&self, revoked: &Revoked) {
+        self.known.retain(|_, row| match revoked {
+            Revoked::Key(id) => row.id != *id,
+            Revoked::User(id) => row.user_id != *id,
+            Revoked::Token(_) | Revoked::Session(_) => true,
+            Revoked::Unknown => false,
+        });
+    }
+
+    async fn look_up(&self, hash: &str) -> Result<Option<KeyRow>, Error> {
+        let found = self.database.run(store::find_active_key(self.database.pool(), hash)).await?;
         if let Some(row) = &found {
-            self.known.insert(digest, row.clone(), REMEMBERED_FOR);
+            self.known.insert(hash.to_owned(), row.clone(), REMEMBERED_FOR);
         }
         Ok(found)
     }
 }
 
-/// Lower-case hexadecimal, as `api_keys.key_hash` holds it.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _infallible = write!(text, "{byte:02x}");
-        text
-    })
+fn invalid() -> Error {
+    Error::new(ErrorKind::Unauthenticated, "Invalid API key")
 }

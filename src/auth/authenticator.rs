@@ -4,25 +4,40 @@ use std::sync::Arc;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use secrecy::{ExposeSecret, SecretString};
-use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::{
+    Credential, Revocations, Revoked,
     api_key::{ApiKeys, PREFIX},
+    digest,
     jwt::{Auth0, VerifiedToken},
     principal::{AuthType, Owner, Principal},
 };
 use crate::{
     config::{AuthConfig, Environment},
     lifecycle::Shutdown,
-    model::{Error, ErrorKind},
+    model::{Error, ErrorKind, Plan},
     postgres::Database,
+    redis::Redis,
     telemetry::{Metrics, log_patterns, metrics::label},
 };
 
 /// Verifies credentials; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Authenticator(Arc<Inner>);
+
+/// What verification stands on.
+#[derive(Clone, Debug)]
+pub struct Backing {
+    /// Users and keys.
+    pub database: Database,
+    /// What replicas share.
+    pub redis: Redis,
+    /// Where it is counted.
+    pub metrics: Metrics,
+    /// Who stops it.
+    pub shutdown: Shutdown,
+}
 
 #[derive(Debug)]
 struct Inner {
@@ -32,6 +47,7 @@ struct Inner {
     keys: ApiKeys,
     static_key: Option<[u8; 32]>,
     development: Option<DevelopmentToken>,
+    revocations: Revocations,
     metrics: Metrics,
 }
 
@@ -48,20 +64,48 @@ impl Authenticator {
     pub fn new(
         config: &AuthConfig,
         environment: Environment,
-        database: Database,
-        metrics: Metrics,
-        shutdown: &Shutdown,
+        backing: Backing,
     ) -> Result<Self, reqwest::Error> {
+        let Backing { database, redis, metrics, shutdown } = backing;
         let tenant = |auth0| Auth0::new(auth0, metrics.clone(), shutdown.clone());
         let development = (environment == Environment::Development).then(DevelopmentToken::new);
-        Ok(Self(Arc::new(Inner {
+        let this = Self(Arc::new(Inner {
             auth0: config.auth0.as_ref().map(tenant).transpose()?,
             missing: config.auth0_missing.unwrap_or_default(),
-            keys: ApiKeys::new(database, metrics.clone(), shutdown),
-            static_key: config.api_key.as_ref().map(|key| digest(key.expose_secret())),
+            keys: ApiKeys::new(database, metrics.clone(), &shutdown),
+            static_key: config.api_key.as_ref().map(|key| digest::bytes(key.expose_secret())),
             development,
+            revocations: Revocations::new(redis, metrics.clone()),
             metrics,
-        })))
+        }));
+        let hearing = this.clone();
+        this.0.revocations.listen(&shutdown, move |revoked| hearing.forget(revoked));
+        Ok(this)
+    }
+
+    /// Who tells and hears what holds no more.
+    pub fn revocations(&self) -> &Revocations {
+        &self.0.revocations
+    }
+
+    /// Tells every replica that something holds no more, and forgets it here at once.
+    pub async fn revoke(&self, revoked: &Revoked) {
+        self.forget(revoked);
+        self.0.revocations.announce(revoked).await;
+    }
+
+    fn forget(&self, revoked: &Revoked) {
+        self.0.keys.forget(revoked);
+    }
+
+    /// Whether what a running socket was opened with still holds.
+    ///
+    /// Fails with `Unauthenticated` if it does not, and with another kind if nobody can tell now.
+    pub async fn recheck(&self, principal: &Principal) -> Result<(), Error> {
+        match &principal.credential {
+            Credential::ApiKey { hash, .. } => self.0.keys.owner(hash).await.map(drop),
+            _ => Ok(()),
+        }
     }
 
     /// The token that this process made up, in development only.
@@ -72,11 +116,11 @@ impl Authenticator {
     /// Who presents this credential: an Auth0 token, an API key, the static key, or the
     /// development token.
     ///
-    /// Fails with `Unauthenticated` and the contract's text, with `DependencyUnavailable` where
+    /// Fails with `Unauthenticated` and the contract's text, with `DatabaseUnavailable` where
     /// Postgres is needed and away, and with `Internal` where Auth0 is needed and not configured.
     pub async fn authenticate(&self, token: &str) -> Result<Principal, Error> {
         let inner = &*self.0;
-        let sum = digest(token);
+        let sum = digest::bytes(token);
         if inner.development.as_ref().is_some_and(|own| bool::from(own.digest.ct_eq(&sum))) {
             return inner.counted(AuthType::Development, Ok(development()));
         }
@@ -137,13 +181,8 @@ impl Inner {
 impl DevelopmentToken {
     fn new() -> Self {
         let text = format!("dev_{}", URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()));
-        Self { digest: digest(&text), text: SecretString::from(text) }
+        Self { digest: digest::bytes(&text), text: SecretString::from(text) }
     }
-}
-
-/// Digests of equal length, so that a comparison tells nothing about the secret's.
-fn digest(text: &str) -> [u8; 32] {
-    Sha256::digest(text.as_bytes()).into()
 }
 
 fn account(token: &VerifiedToken) -> Principal {
@@ -151,8 +190,9 @@ fn account(token: &VerifiedToken) -> Principal {
         subject: token.sub.clone(),
         owner: Owner::Auth0 { sub: token.sub.clone(), email: token.email.clone() },
         auth_type: AuthType::Auth0,
-        plan: "free".to_owned(),
+        plan: Plan::Free,
         expires_at: Some(token.expires_at),
+        credential: Credential::Auth0,
     }
 }
 
@@ -161,8 +201,9 @@ fn system_user() -> Principal {
         subject: "0".to_owned(),
         owner: Owner::User(0),
         auth_type: AuthType::Legacy,
-        plan: "legacy".to_owned(),
+        plan: Plan::Legacy,
         expires_at: None,
+        credential: Credential::Static,
     }
 }
 
@@ -171,7 +212,8 @@ fn development() -> Principal {
         subject: "dev-user".to_owned(),
         owner: Owner::Development,
         auth_type: AuthType::Development,
-        plan: "free".to_owned(),
+        plan: Plan::Legacy,
         expires_at: None,
+        credential: Credential::Development,
     }
 }

@@ -32,6 +32,14 @@ impl<K: Clone + Eq + Hash, V: Clone> Expiring<K, V> {
         (Instant::now() < *ends).then(|| value.clone())
     }
 
+    /// Forgets what does not pass.
+    pub(super) fn retain(&self, keep: impl Fn(&K, &V) -> bool) {
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let Entries { by_key, in_order } = &mut *entries;
+        by_key.retain(|key, (value, _)| keep(key, value));
+        in_order.retain(|key| by_key.contains_key(key));
+    }
+
     pub(super) fn insert(&self, key: K, value: V, life: Duration) {
         let Some(ends) = Instant::now().checked_add(life) else { return };
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);

@@ -3,16 +3,21 @@
 mod api_key;
 mod authenticator;
 mod claims;
+pub mod digest;
 mod expiring;
 mod jwks;
 mod jwt;
 mod key_use;
 mod principal;
+mod revocations;
+mod secrets;
 mod store;
 #[cfg(test)]
 mod tests;
 mod users;
 
-pub use authenticator::Authenticator;
-pub use principal::{Owner, Principal};
+pub use authenticator::{Authenticator, Backing};
+pub use principal::{AuthType, Credential, Owner, Principal};
+pub use revocations::{Revocations, Revoked};
+pub use secrets::{Purpose, Secrets};
 pub use users::Users;

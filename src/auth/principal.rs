@@ -1,12 +1,20 @@
 //! Who is calling, as the rest of the service sees it.
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::digest;
+use crate::model::Plan;
 
 /// How a caller proved who they are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum AuthType {
     /// A token of the Auth0 tenant.
     Auth0,
+    /// A token of `/auth/login`.
+    Local,
+    /// A login session without a password.
+    Session,
     /// An API key of a user.
     ApiKey,
     /// The static API key.
@@ -20,6 +28,8 @@ impl AuthType {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Auth0 => "auth0",
+            Self::Local => "jwt",
+            Self::Session => "session",
             Self::ApiKey | Self::Legacy => "api_key",
             Self::Development => "development",
         }
@@ -34,25 +44,55 @@ impl AuthType {
     }
 }
 
-/// Whose account pays. Resolved to a row of `users` only when usage is written, so that a stream
-/// never waits for Postgres.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// Whose account pays. What is not a row of `users` yet becomes one when usage is written, so that
+/// a stream never waits for Postgres.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Owner {
     /// A row of `users`; 0 is the system user.
     User(i32),
-    /// An Auth0 account, which gets a row on first sight.
+    /// An Auth0 account whose row has not been seen, since Postgres is away.
     Auth0 {
         /// The `sub` claim.
         sub: String,
-        /// The e-mail address, where the token says it.
+        /// The verified e-mail address, where the token says it.
         email: Option<String>,
     },
-    /// The development token, which gets a row in the same way.
+    /// The user of a login session without a password.
+    Session(String),
+    /// The development token.
+    Development,
+}
+
+/// What a principal was proved with: enough to look again whether it still holds, and nothing that
+/// could be shown to prove it anew.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Credential {
+    /// A token of the tenant; it cannot be taken back, but its user can be disabled.
+    Auth0,
+    /// An API key, by its SHA-256 in hexadecimal.
+    ApiKey {
+        /// Its row.
+        id: i32,
+        /// What its row holds.
+        hash: String,
+    },
+    /// A token of `/auth/login`.
+    Local {
+        /// Its own id.
+        jti: String,
+        /// The id of the login that it descends from.
+        family: String,
+    },
+    /// A login session, by its token's SHA-256 in hexadecimal.
+    Session(String),
+    /// The static key.
+    Static,
+    /// The development token.
     Development,
 }
 
 /// A verified caller.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Principal {
     /// What clients see as `user_id`: the Auth0 `sub`, the user's id, or `dev-user`.
     pub subject: String,
@@ -60,8 +100,28 @@ pub struct Principal {
     pub owner: Owner,
     /// How they proved it.
     pub auth_type: AuthType,
-    /// The plan, such as `free`.
-    pub plan: String,
+    /// The plan.
+    pub plan: Plan,
     /// When the credential ends; a stream must not outlive it.
     pub expires_at: Option<DateTime<Utc>>,
+    /// What they proved it with.
+    pub credential: Credential,
+}
+
+impl Principal {
+    /// The name under which limits count this caller; holds nothing that a person would know.
+    pub fn account(&self) -> String {
+        match &self.owner {
+            Owner::User(id) => format!("user-{id}"),
+            Owner::Auth0 { sub, .. } => format!("auth0-{}", digest::of(sub)),
+            Owner::Session(user) => format!("session-{}", digest::of(user)),
+            Owner::Development => "development".to_owned(),
+        }
+    }
+
+    /// Whether both are the same user, however each was proved.
+    pub fn is_same_user(&self, other: &Self) -> bool {
+        let tenant = self.auth_type == AuthType::Auth0 && other.auth_type == AuthType::Auth0;
+        self.owner == other.owner || (tenant && self.subject == other.subject)
+    }
 }

@@ -44,6 +44,10 @@ impl Users {
             Owner::Auth0 { sub, email } => {
                 store::upsert_auth0_user(connection, sub, email.as_deref()).await?
             }
+            Owner::Session(user) => {
+                let sub = format!("session|{user}");
+                store::upsert_auth0_user(connection, &sub, None).await?
+            }
             Owner::Development => {
                 store::upsert_auth0_user(connection, DEVELOPMENT_SUB, None).await?
             }

@@ -3,6 +3,7 @@
 mod auth;
 mod env;
 mod environment;
+mod limits;
 mod live;
 mod origins;
 mod production;
@@ -19,6 +20,7 @@ mod variables;
 pub use auth::{Auth0Config, AuthConfig};
 pub use env::Env;
 pub use environment::Environment;
+pub use limits::{Allowance, LimitsConfig};
 pub use live::{DeepgramConfig, LiveConfig, LiveProvider, SpeechConfig};
 pub use origins::Origins;
 pub use providers::ProvidersConfig;
@@ -42,6 +44,8 @@ pub struct Config {
     pub redis: RedisConfig,
     /// Who may call.
     pub auth: AuthConfig,
+    /// How much each user may do.
+    pub limits: LimitsConfig,
     /// Deepgram, where there is a key.
     pub deepgram: Option<DeepgramConfig>,
     /// Streams that the Deepgram project allows at once; `None` leaves it to Deepgram.
@@ -82,6 +86,7 @@ impl Config {
             database: DatabaseConfig::read(reader),
             redis: RedisConfig::read(reader),
             auth: AuthConfig::read(reader, environment == Environment::Production),
+            limits: LimitsConfig::read(reader),
             deepgram: DeepgramConfig::read(reader),
             deepgram_max_streams: DeepgramConfig::read_max_streams(reader),
             live: LiveConfig::read(reader),

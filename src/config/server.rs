@@ -6,7 +6,8 @@ use super::{
     origins::Origins,
     reader::Reader,
     variables::{
-        CORS_ORIGINS, DRAIN_SECONDS, MAX_CONNECTIONS, METRICS_PORT, PORT, SOCKETIO_ORIGINS,
+        CORS_ORIGINS, DRAIN_SECONDS, EDGE_BURST, EDGE_RATE, MAX_CONNECTIONS, METRICS_PORT, PORT,
+        SOCKETIO_ORIGINS, TRUSTED_PROXIES,
     },
 };
 
@@ -21,6 +22,12 @@ pub struct ServerConfig {
     pub drain: Duration,
     /// Open TCP connections at once.
     pub max_connections: usize,
+    /// Proxies in front that append to `X-Forwarded-For`.
+    pub trusted_proxies: usize,
+    /// Requests a second of one client address.
+    pub edge_rate: u32,
+    /// Requests of one client address at once.
+    pub edge_burst: u32,
     /// Browser origins that may call REST.
     pub cors_origins: Origins,
     /// Browser origins that may open a socket.
@@ -35,6 +42,9 @@ impl ServerConfig {
             metrics_port: metrics_port(reader),
             drain: Duration::from_secs(reader.number(&DRAIN_SECONDS, 0..=3600)),
             max_connections: reader.number(&MAX_CONNECTIONS, 1..=1_000_000),
+            trusted_proxies: reader.number(&TRUSTED_PROXIES, 0..=10),
+            edge_rate: reader.number(&EDGE_RATE, 1..=1_000_000),
+            edge_burst: reader.number(&EDGE_BURST, 1..=1_000_000),
             cors_origins: Origins::parse(cors),
             socketio_origins: Origins::parse(reader.set(&SOCKETIO_ORIGINS).unwrap_or(cors)),
         }

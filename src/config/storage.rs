@@ -7,7 +7,7 @@ use sqlx::postgres::PgConnectOptions;
 
 use super::{
     reader::Reader,
-    variables::{DATABASE_POOL_SIZE, DATABASE_URL, MIGRATE_ON_START, REDIS_URL},
+    variables::{DATABASE_POOL_SIZE, DATABASE_URL, MIGRATE_ON_START, REDIS_PREFIX, REDIS_URL},
 };
 
 /// How to reach Postgres.
@@ -59,6 +59,8 @@ fn is_postgres(url: &str) -> bool {
 pub struct RedisConfig {
     /// Address with credentials; it parses.
     pub url: SecretString,
+    /// How every key and channel begins.
+    pub prefix: String,
 }
 
 impl RedisConfig {
@@ -67,6 +69,11 @@ impl RedisConfig {
         if !url.starts_with("redis") || fred::types::config::Config::from_url(url).is_err() {
             reader.wrong(&REDIS_URL, "a redis:// or rediss:// address");
         }
-        Self { url: SecretString::from(url) }
+        let prefix = reader.text(&REDIS_PREFIX).to_owned();
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if prefix.len() > 40 || !prefix.chars().all(plain) {
+            reader.wrong(&REDIS_PREFIX, "1 to 40 letters, digits, -, _ or .");
+        }
+        Self { url: SecretString::from(url), prefix }
     }
 }

@@ -82,6 +82,8 @@ const ENVIRONMENTS: &str =
 const ANY: &str = "";
 
 /// At least a malformed or placeholder value of every variable; `ANY` where no value is wrong.
+const ALLOWANCE: &str = "must be a number or unlimited, then plan=number, comma-separated";
+const LIMIT: &str = "must be a number from 1 to 1000000 or unlimited";
 const CASES: &[Case] = &[
     ("ENVIRONMENT", "staging", ENVIRONMENTS),
     ("ENVIRONMENT", "PROD", ANY),
@@ -97,6 +99,9 @@ const CASES: &[Case] = &[
     ("METRICS_PORT", "0", ANY),
     ("DRAIN_SECONDS", "soon", "must be a whole number from 0 to 3600"),
     ("MAX_CONNECTIONS", "0", "must be a whole number from 1 to 1000000"),
+    ("TRUSTED_PROXIES", "11", "must be a whole number from 0 to 10"),
+    ("EDGE_RATE", "0", "must be a whole number from 1 to 1000000"),
+    ("EDGE_BURST", "many", "must be a whole number from 1 to 1000000"),
     ("CORS_ORIGINS", "*", ANY),
     ("SOCKETIO_ORIGINS", "*", ANY),
     ("DATABASE_URL", "mysql://db", "must be a postgresql:// or postgres:// address"),
@@ -113,6 +118,8 @@ const CASES: &[Case] = &[
     ("REDIS_URL", "http://redis", "must be a redis:// or rediss:// address"),
     ("REDIS_URL", "redis-sentinel://redis:26379/0?sentinelServiceName=main", ANY),
     ("REDIS_URL", "", MISSING),
+    ("REDIS_PREFIX", "a:b", "must be 1 to 40 letters, digits, -, _ or ."),
+    ("REDIS_PREFIX", "acme.eu-1_a", ANY),
     ("AUTH0_DOMAIN", "https://acme.eu.auth0.com/", ANY),
     ("AUTH0_DOMAIN", "acme eu", "must be a host name such as acme.eu.auth0.com"),
     ("AUTH0_DOMAIN", "your-tenant.auth0.com", PLACEHOLDER),
@@ -132,6 +139,15 @@ const CASES: &[Case] = &[
     ("SECRET_KEY_PREVIOUS", "anything", ANY),
     ("ALLOW_INSECURE_SESSION_AUTH", "true", "must not be true in production"),
     ("ALLOW_INSECURE_SESSION_AUTH", "ja", FLAG),
+    ("LIMIT_REQUESTS", "100/min", ALLOWANCE),
+    ("LIMIT_REQUESTS", "100,pro=300,legacy=unlimited", ANY),
+    ("LIMIT_TRANSCRIPTIONS", "10,gold=5", ALLOWANCE),
+    ("LIMIT_SOCKET_OPENS", "0", ALLOWANCE),
+    ("LIMIT_LIVE_SESSIONS", "free=1", ALLOWANCE),
+    ("LIMIT_LIVE_SESSIONS_TOTAL", "none", LIMIT),
+    ("LIMIT_LOGINS", "5,pro=6", LIMIT),
+    ("LIMIT_REGISTRATIONS", "-1", LIMIT),
+    ("LIMIT_REFRESHES", "Unlimited", ANY),
     ("LIVE_PROVIDER", "whisper", "must be one of auto, deepgram, local"),
     ("LIVE_MAX_SESSIONS", "many", "must be a whole number from 1 to 1000000"),
     ("DEEPGRAM_API_KEY", "your_deepgram_api_key", PLACEHOLDER),

@@ -41,6 +41,9 @@ variables! {
         METRICS_PORT = "9090", "TCP port of `/metrics`; `0` takes any free one, `off` opens none.";
         DRAIN_SECONDS = "25", "How long a stopping replica may take to hand its sessions over, 0 to 3600; below the platform's own limit.";
         MAX_CONNECTIONS = "10000", "Open TCP connections of one replica, 1 to 1000000.";
+        TRUSTED_PROXIES = "0", "Proxies in front of this service that append to `X-Forwarded-For`, 0 to 10; addresses beyond them are not believed.";
+        EDGE_RATE = "100", "Requests a second that one client address may make, 1 to 1000000, before anything else is looked at.";
+        EDGE_BURST = "1000", "Requests that one client address may make at once, 1 to 1000000.";
         CORS_ORIGINS = "http://localhost:3000,http://127.0.0.1:3000", "Origins of browsers that may call REST: `*` or a comma-separated list; a trailing slash is ignored.";
         SOCKETIO_ORIGINS = "", "Origins of browsers that may open a socket: `*` or a comma-separated list; as `CORS_ORIGINS` where unset.";
     }
@@ -49,6 +52,7 @@ variables! {
         DATABASE_POOL_SIZE = "5", "Connections to Postgres, 1 to 200.";
         MIGRATE_ON_START = "true", "Whether `serve` brings the schema up to date; with `false` it waits until `migrate` has.";
         REDIS_URL = "redis://127.0.0.1:6379", "Redis, with `rediss://`, `redis-cluster://` and `redis-sentinel://` too; required in production.";
+        REDIS_PREFIX = "ata", "How every key and channel in Redis begins: 1 to 40 letters, digits, `-`, `_` or `.`; services that share a Redis need different ones.";
     }
     "Authentication" {
         AUTH0_DOMAIN = "", "Domain of the Auth0 tenant, such as `acme.eu.auth0.com`; required in production.";
@@ -61,6 +65,16 @@ variables! {
         SECRET_KEY = "", "What keys of the replicas among themselves are derived from; required in production.";
         SECRET_KEY_PREVIOUS = "", "The former `SECRET_KEY`, still accepted while it is being rotated.";
         ALLOW_INSECURE_SESSION_AUTH = "false", "Whether `/mobile-auth` hands out sessions without a password; refused in production.";
+    }
+    "Limits" {
+        LIMIT_REQUESTS = "100", "REST requests of one user a minute: a number or `unlimited`, then exceptions by plan, such as `100,pro=300,legacy=unlimited`.";
+        LIMIT_TRANSCRIPTIONS = "10,legacy=unlimited", "Transcriptions of one user a minute, in the same form.";
+        LIMIT_SOCKET_OPENS = "60,legacy=unlimited", "Sockets that one user may open a minute, in the same form.";
+        LIMIT_LIVE_SESSIONS = "1,pro=5,enterprise=50,legacy=unlimited", "Live sessions of one user at once, in the same form.";
+        LIMIT_LIVE_SESSIONS_TOTAL = "unlimited", "Live sessions of all users on all replicas at once: a number or `unlimited`.";
+        LIMIT_LOGINS = "5", "Attempts to log in a minute, for each account and for each client address: a number or `unlimited`.";
+        LIMIT_REGISTRATIONS = "5", "Accounts that one client address may register a minute: a number or `unlimited`.";
+        LIMIT_REFRESHES = "30", "Tokens that one client address may refresh or revoke a minute: a number or `unlimited`.";
     }
     "Live transcription" {
         LIVE_PROVIDER = "auto", "Who transcribes live audio: `deepgram`, `local` (the embedded engine), or `auto`, which is Deepgram where there is a key.";

@@ -1,22 +1,10 @@
 //! What a handshake request tells: the credential, the language, and from where it came.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
-use axum::{
-    extract::ConnectInfo,
-    http::{HeaderMap, header, request::Parts},
-};
+use axum::http::{header, request::Parts};
 
-use crate::model::Language;
-
-/// The bearer token, or the API key, in the headers.
-pub fn credential(headers: &HeaderMap) -> Option<&str> {
-    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| {
-        let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-    });
-    bearer.or_else(|| headers.get("x-api-key")?.to_str().ok())
-}
+use crate::{model::Language, web::client_address::ClientAddress};
 
 /// The language in the query, and the code that was asked for if it is not one of the contract's.
 pub fn language(parts: &Parts) -> (Language, Option<String>) {
@@ -35,9 +23,9 @@ fn query(parts: &Parts, name: &str) -> Option<String> {
     pairs.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
 }
 
-/// The peer's address, as the listener saw it.
+/// The client's address.
 pub fn ip(parts: &Parts) -> Option<IpAddr> {
-    parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip())
+    parts.extensions.get::<ClientAddress>().map(|client| client.0)
 }
 
 /// What the client calls itself.

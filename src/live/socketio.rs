@@ -29,7 +29,7 @@ use super::{
 use crate::{
     model::Error,
     telemetry::{log_patterns, metrics::label},
-    web::Kill,
+    web::{Kill, credential},
 };
 
 const DOOR: &str = "socketio";
@@ -82,7 +82,7 @@ async fn admit(
     let parts = socket.req_parts();
     let payload = auth.ok();
     let token = payload.as_ref().and_then(|auth| auth.get("token")?.as_str());
-    let token = token.or_else(|| request::credential(&parts.headers));
+    let token = token.or_else(|| credential::any(&parts.headers));
     let verified = match service.open() {
         Ok(()) => service.authenticate(token).await,
         Err(draining) => Err(draining),

@@ -38,7 +38,7 @@ use super::{
 use crate::{
     model::Error,
     telemetry::{log_patterns, metrics::label},
-    web::{error, request_id::RequestId},
+    web::{credential, error, request_id::RequestId},
 };
 
 const DOOR: &str = "websocket";
@@ -61,7 +61,7 @@ pub async fn upgrade(State(service): State<LiveService>, request: Request) -> Re
         return upgrade_required(&parts);
     };
     let verified = match service.open() {
-        Ok(()) => service.authenticate(request::credential(&parts.headers)).await,
+        Ok(()) => service.authenticate(credential::any(&parts.headers)).await,
         Err(draining) => Err(draining),
     };
     let principal = match verified {

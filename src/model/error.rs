@@ -1,7 +1,7 @@
 //! The service's one error: a kind that decides everything stable, a text that may be shown, and a
 //! source that never is.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 /// What went wrong, as clients, metrics and logs name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -14,6 +14,8 @@ pub enum ErrorKind {
     Unauthenticated,
     /// The credential is good, the act is not allowed.
     Forbidden,
+    /// The credential is good, but another user's than the one before.
+    PrincipalMismatch,
     /// There is no such thing, or not for this caller.
     NotFound,
     /// It exists already, or the session is in another state.
@@ -32,7 +34,9 @@ pub enum ErrorKind {
     ProviderRejected,
     /// The provider cannot be used now, or no provider is configured.
     ProviderUnavailable,
-    /// A database or cache that the request needs is away.
+    /// Postgres, which the request needs, is away.
+    DatabaseUnavailable,
+    /// Something else that the request needs is away, such as Redis.
     DependencyUnavailable,
     /// A deadline passed.
     Timeout,
@@ -44,11 +48,12 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// Every kind, for the table in the docs.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::InvalidRequest,
         Self::UnsupportedLanguage,
         Self::Unauthenticated,
         Self::Forbidden,
+        Self::PrincipalMismatch,
         Self::NotFound,
         Self::Conflict,
         Self::PayloadTooLarge,
@@ -58,6 +63,7 @@ impl ErrorKind {
         Self::Overloaded,
         Self::ProviderRejected,
         Self::ProviderUnavailable,
+        Self::DatabaseUnavailable,
         Self::DependencyUnavailable,
         Self::Timeout,
         Self::ShuttingDown,
@@ -71,6 +77,7 @@ impl ErrorKind {
             Self::UnsupportedLanguage => "unsupported_language",
             Self::Unauthenticated => "unauthenticated",
             Self::Forbidden => "forbidden",
+            Self::PrincipalMismatch => "principal_mismatch",
             Self::NotFound => "not_found",
             Self::Conflict => "conflict",
             Self::PayloadTooLarge => "payload_too_large",
@@ -80,6 +87,7 @@ impl ErrorKind {
             Self::Overloaded => "overloaded",
             Self::ProviderRejected => "provider_rejected",
             Self::ProviderUnavailable => "provider_unavailable",
+            Self::DatabaseUnavailable => "database_unavailable",
             Self::DependencyUnavailable => "dependency_unavailable",
             Self::Timeout => "timeout",
             Self::ShuttingDown => "shutting_down",
@@ -94,6 +102,7 @@ impl ErrorKind {
             Self::RateLimited
                 | Self::Overloaded
                 | Self::ProviderUnavailable
+                | Self::DatabaseUnavailable
                 | Self::DependencyUnavailable
                 | Self::Timeout
                 | Self::ShuttingDown
@@ -109,17 +118,25 @@ pub struct Error {
     pub detail: String,
     /// The cause, for logs only.
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    /// When to try again, where that is known.
+    pub retry_after: Option<Duration>,
 }
 
 impl Error {
     /// An error with a text that may be shown.
     pub fn new(kind: ErrorKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), source: None }
+        Self { kind, detail: detail.into(), source: None, retry_after: None }
     }
 
     /// Something the caller sent cannot be used.
     pub fn invalid(detail: impl Into<String>) -> Self {
         Self::new(ErrorKind::InvalidRequest, detail)
+    }
+
+    /// The same error with the time after which to try again.
+    pub fn after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
     }
 
     /// The same error with its cause attached for the log.

@@ -7,6 +7,7 @@ pub mod ids;
 pub mod language;
 pub mod money;
 pub mod mpeg;
+pub mod plan;
 pub mod transcript;
 
 pub use audio::{AudioChunk, AudioFormat, Container, Encoding, RawFormat};
@@ -15,4 +16,5 @@ pub use error::{Error, ErrorKind};
 pub use ids::SessionId;
 pub use language::Language;
 pub use money::Micros;
+pub use plan::Plan;
 pub use transcript::{Segment, Timing, Word};

@@ -61,5 +61,5 @@ pub fn query_error(error: SqlError) -> Error {
 
 /// The service's error for a database that does not answer.
 pub fn unavailable() -> Error {
-    Error::new(ErrorKind::DependencyUnavailable, "database unavailable")
+    Error::new(ErrorKind::DatabaseUnavailable, "database unavailable")
 }

@@ -140,7 +140,7 @@ async fn a_server_that_comes_back_is_migrated() {
     assert!(!database.schema_seen());
     assert!(database.health().await.is_err());
     let refused = database.run(sqlx::query("SELECT 1").execute(database.pool())).await.unwrap_err();
-    assert_eq!(refused.kind, ErrorKind::DependencyUnavailable);
+    assert_eq!(refused.kind, ErrorKind::DatabaseUnavailable);
     server.restart().unwrap();
     let seen = timeout(Duration::from_secs(30), schema.wait_for(|seen| *seen)).await;
     assert!(*seen.unwrap().unwrap());

@@ -1,5 +1,7 @@
 //! Redis: a client that survives its server, and cached health.
 
+mod keys;
+mod subscription;
 #[cfg(test)]
 mod tests;
 
@@ -15,9 +17,13 @@ use fred::{
 };
 use secrecy::ExposeSecret;
 
+pub use keys::Keys;
+pub use subscription::Heard;
+
 use crate::{
     config::RedisConfig,
     lifecycle::Shutdown,
+    model::{Error, ErrorKind},
     probe::{Health, Probe},
 };
 
@@ -30,6 +36,7 @@ const COMMAND_BUFFER: usize = 10_000;
 #[derive(Clone, Debug)]
 pub struct Redis {
     client: Client,
+    keys: Keys,
     probe: Arc<Probe>,
 }
 
@@ -42,17 +49,14 @@ impl Redis {
         redis.version = RespVersion::RESP3;
         redis.fail_fast = false;
         let client = builder(redis).build()?;
-        let connecting = client.clone();
-        let stop = shutdown.hard().clone();
-        shutdown.spawn(async move {
-            let task = connecting.connect();
-            stop.cancelled().await;
-            // Nothing is pending that matters more than stopping.
-            let _quit = tokio::time::timeout(COMMAND_DEADLINE, connecting.quit()).await;
-            task.abort();
-        });
+        keep_connected(client.clone(), shutdown);
         let probe = Arc::new(Probe::new(Duration::from_secs(1), Duration::from_secs(1)));
-        Ok(Self { client, probe })
+        Ok(Self { client, keys: Keys::new(&config.prefix), probe })
+    }
+
+    /// The names of keys and channels.
+    pub fn keys(&self) -> &Keys {
+        &self.keys
     }
 
     /// The client.
@@ -68,6 +72,23 @@ impl Redis {
         };
         self.probe.check(look).await
     }
+}
+
+/// Connects in the background, now and after every loss, until the hard stop.
+fn keep_connected(client: Client, shutdown: &Shutdown) {
+    let stop = shutdown.hard().clone();
+    shutdown.spawn(async move {
+        let task = client.connect();
+        stop.cancelled().await;
+        // Nothing is pending that matters more than stopping.
+        let _quit = tokio::time::timeout(COMMAND_DEADLINE, client.quit()).await;
+        task.abort();
+    });
+}
+
+/// The service's error for a command that failed.
+pub fn unavailable(error: fred::error::Error) -> Error {
+    Error::new(ErrorKind::DependencyUnavailable, "redis unavailable").because(error)
 }
 
 fn builder(config: Config) -> Builder {

@@ -28,7 +28,7 @@ async fn fails(redis: &Redis) {
 async fn a_client_survives_its_server() {
     let mut server = process::Redis::start().unwrap();
     server.stop().unwrap();
-    let config = RedisConfig { url: server.url().into() };
+    let config = RedisConfig { url: server.url().into(), prefix: "test".to_owned() };
     let shutdown = Shutdown::default();
     let redis = Redis::connect(&config, &shutdown).unwrap();
     fails(&redis).await;

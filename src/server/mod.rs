@@ -1,5 +1,6 @@
 //! The listener, the page of routes, health, and the way down.
 
+mod access;
 mod drain;
 mod health;
 mod listener;
@@ -7,6 +8,7 @@ mod observe;
 mod origin;
 mod pages;
 mod router;
+mod routes;
 mod signals;
 
 use std::{net::SocketAddr, sync::Arc};
@@ -18,6 +20,7 @@ use tokio::{
 };
 
 use crate::{app::App, config::Config, lifecycle::Shutdown, postgres::Fatal, telemetry::logs};
+pub use routes::{Access, Route};
 use signals::Signals;
 
 /// Connections that may wait to be accepted. With the usual 128 a herd that comes back at once
@@ -55,6 +58,11 @@ impl Running {
         }
         let migrator = app.database.spawn_migrator(&shutdown);
         Ok(Self { address, metrics_address, app, migrator })
+    }
+
+    /// Every route that it serves.
+    pub fn routes(&self) -> Vec<Route> {
+        router::list(&self.app)
     }
 
     /// Waits for a signal, or for a fault that this replica cannot live with; then drains.

@@ -16,13 +16,20 @@ use tower_http::{
     cors::{AllowHeaders, AllowOrigin, CorsLayer},
 };
 
-use super::{health, observe, origin, pages};
+use super::{
+    access::Gate,
+    health, observe, origin, pages,
+    routes::{
+        Access::{Own, Public},
+        Route, Table,
+    },
+};
 use crate::{
     app::App,
     config::Origins,
     live::{self, socketio, websocket},
     model::{Error, ErrorKind},
-    web::{error, request_id, request_id::RequestId},
+    web::{client_address, error, request_id, request_id::RequestId},
 };
 
 /// The public service: routes, with Socket.IO beside them and CORS around both.
@@ -33,21 +40,17 @@ pub(super) fn service(
 + Send
 + 'static {
     let (socketio, _io) = socketio::layer(app.live.clone());
-    let routes = Router::new()
-        // Public.
-        .route("/", get(health::root))
-        .route("/health", get(health::health))
-        .route("/ready", get(health::ready).with_state(app.clone()))
-        .route("/app", get(pages::redirect))
-        .route("/app/", get(pages::index))
-        .route("/app/{*path}", get(pages::file))
-        // Any credential.
-        .route(live::PATH, get(websocket::upgrade).with_state(app.live.clone()))
+    let gate = Gate { auth: app.auth.clone(), limits: app.limits.clone() };
+    let routes = page(app, Table::new(gate))
+        .finish()
+        .0
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
         .layer(middleware::from_fn_with_state(app.metrics.clone(), observe::requests));
+    let trusted = app.config.server.trusted_proxies;
     let layers = ServiceBuilder::new()
         .layer(middleware::from_fn(request_id::assign))
+        .layer(middleware::from_fn_with_state(trusted, client_address::assign))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(cors(app.config.server.cors_origins.clone()))
         .layer(middleware::from_fn_with_state(app.clone(), origin::check))
@@ -55,6 +58,25 @@ pub(super) fn service(
         .layer(socketio)
         .service(routes);
     BoxCloneService::new(layers)
+}
+
+/// Every route. What is not `Public` here asks for a credential.
+fn page(app: &Arc<App>, table: Table) -> Table {
+    let (app, live) = (app.clone(), app.live.clone());
+    table
+        .get("/", Public, health::root, ())
+        .get("/health", Public, health::health, ())
+        .get("/ready", Public, health::ready, app)
+        .get("/app", Public, pages::redirect, ())
+        .get("/app/", Public, pages::index, ())
+        .get("/app/{*path}", Public, pages::file, ())
+        .get(live::PATH, Own(None), websocket::upgrade, live)
+}
+
+/// Every route of a replica with its method and who may call it.
+pub(super) fn list(app: &Arc<App>) -> Vec<Route> {
+    let gate = Gate { auth: app.auth.clone(), limits: app.limits.clone() };
+    page(app, Table::new(gate)).finish().1
 }
 
 /// The operators' service on the second port.

@@ -43,6 +43,20 @@ pub struct Metrics {
     pub authentications: Counter<u64>,
     /// JWKS fetches, by `outcome`.
     pub jwks_fetches: Counter<u64>,
+    /// Copies of the tenant's keys that were read from Redis, by `outcome`.
+    pub jwks_copies: Counter<u64>,
+    /// Revocations of credentials, by `outcome` (`announced`, `unannounced`).
+    pub revocations: Counter<u64>,
+    /// Sockets whose credential was looked at again, by `outcome`.
+    pub rechecks: Counter<u64>,
+    /// Checks of a limit, by `action`, `outcome` and `source` (`redis`, or `share` while it is away).
+    pub limit_checks: Counter<u64>,
+    /// Leases of live sessions, by `outcome` and `source`.
+    pub leases: Counter<u64>,
+    /// Requests that the edge turned away, by `reason`.
+    pub edge_refused: Counter<u64>,
+    /// Passwords hashed or refused for want of room, by `outcome`.
+    pub password_hashes: Counter<u64>,
     /// Usage rows, by `outcome` (`inserted`, `duplicate`, `retried`, `deferred`, `lost`).
     pub usage_rows: Counter<u64>,
     /// Usage checkpoints waiting to be written.
@@ -90,6 +104,13 @@ impl Metrics {
             send_latency_ms: milliseconds("send_latency_ms"),
             authentications: counter("authentications"),
             jwks_fetches: counter("jwks_fetches"),
+            jwks_copies: counter("jwks_copies"),
+            revocations: counter("revocations"),
+            rechecks: counter("rechecks"),
+            limit_checks: counter("limit_checks"),
+            leases: counter("leases"),
+            edge_refused: counter("edge_refused"),
+            password_hashes: counter("password_hashes"),
             usage_rows: counter("usage_rows"),
             usage_pending: gauge("usage_pending"),
             http_requests: counter("http_requests"),

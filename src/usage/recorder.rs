@@ -117,7 +117,7 @@ impl Recorder {
         loop {
             match self.write(batch).await {
                 Ok(()) => return,
-                Err(error) if error.kind == ErrorKind::DependencyUnavailable => {
+                Err(error) if error.kind == ErrorKind::DatabaseUnavailable => {
                     warn!(?error, sessions = batch.len(), "usage waits for the database");
                     self.queue.count_rows("retried", batch.len() as u64);
                     tokio::time::sleep(backoff.next_delay()).await;

@@ -1,5 +1,7 @@
 //! The HTTP rendering of an error: status by its kind, body as old clients read it.
 
+use std::{sync::Arc, time::Duration};
+
 use axum::{
     Json,
     http::{HeaderValue, StatusCode, header},
@@ -10,15 +12,15 @@ use serde_json::json;
 use super::request_id::RequestId;
 use crate::model::{Error, ErrorKind};
 
-/// Seconds after which a caller may try again, where nothing better is known.
-const RETRY_AFTER_SECONDS: &str = "5";
+/// When a caller may try again, where nothing better is known.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// The status of each kind.
 pub const fn status(kind: ErrorKind) -> StatusCode {
     match kind {
         ErrorKind::InvalidRequest | ErrorKind::UnsupportedLanguage => StatusCode::BAD_REQUEST,
         ErrorKind::Unauthenticated => StatusCode::UNAUTHORIZED,
-        ErrorKind::Forbidden => StatusCode::FORBIDDEN,
+        ErrorKind::Forbidden | ErrorKind::PrincipalMismatch => StatusCode::FORBIDDEN,
         ErrorKind::NotFound => StatusCode::NOT_FOUND,
         ErrorKind::Conflict => StatusCode::CONFLICT,
         ErrorKind::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -28,10 +30,46 @@ pub const fn status(kind: ErrorKind) -> StatusCode {
         ErrorKind::Timeout => StatusCode::GATEWAY_TIMEOUT,
         ErrorKind::Overloaded
         | ErrorKind::ProviderUnavailable
+        | ErrorKind::DatabaseUnavailable
         | ErrorKind::DependencyUnavailable
         | ErrorKind::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
         ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
+}
+
+/// An error that a handler returns; its body is rendered where the request's id is known.
+#[derive(Debug)]
+pub struct Failure(pub Error);
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self(error)
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let mut response = status(self.0.kind).into_response();
+        response.extensions_mut().insert(Unrendered(Arc::new(self.0)));
+        response
+    }
+}
+
+/// An error on its way out that has no body yet.
+#[derive(Clone, Debug)]
+struct Unrendered(Arc<Error>);
+
+/// Gives the body to what a handler failed with; other answers pass as they are.
+pub(super) fn complete(mut response: Response, id: &RequestId) -> Response {
+    let Some(Unrendered(error)) = response.extensions_mut().remove() else { return response };
+    if let Some(source) = &error.source {
+        tracing::warn!(request_id = id.0, code = error.kind.code(), "request failed: {source}");
+    }
+    let mut rendered = render(&error, Some(id));
+    for (name, value) in response.headers() {
+        rendered.headers_mut().entry(name).or_insert_with(|| value.clone());
+    }
+    rendered
 }
 
 /// Renders an error for the request of that id.
@@ -48,7 +86,9 @@ pub fn render(error: &Error, id: Option<&RequestId>) -> Response {
     let mut response = (status(kind), Json(body)).into_response();
     let headers = response.headers_mut();
     if kind.retryable() {
-        headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+        // Rounded up: who comes back a moment early is refused again.
+        let wait = error.retry_after.unwrap_or(RETRY_AFTER).as_secs_f64().ceil().max(1.0);
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(wait as u64));
     }
     if kind == ErrorKind::Unauthenticated {
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"api\""));

@@ -1,5 +1,8 @@
 //! The HTTP kit, which knows no domain.
 
+pub mod body;
+pub mod client_address;
+pub mod credential;
 pub mod error;
 pub mod kill;
 pub mod request_id;

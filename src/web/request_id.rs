@@ -8,6 +8,8 @@ use axum::{
 };
 use uuid::Uuid;
 
+use super::error;
+
 const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_CHARS: usize = 64;
 
@@ -17,10 +19,10 @@ pub struct RequestId(pub String);
 
 /// Puts a [`RequestId`] into the request and the answer.
 pub async fn assign(mut request: Request, next: Next) -> Response {
-    let id = given(&request).unwrap_or_else(|| Uuid::now_v7().to_string());
-    request.extensions_mut().insert(RequestId(id.clone()));
-    let mut response = next.run(request).await;
-    if let Ok(value) = HeaderValue::from_str(&id) {
+    let id = RequestId(given(&request).unwrap_or_else(|| Uuid::now_v7().to_string()));
+    request.extensions_mut().insert(id.clone());
+    let mut response = error::complete(next.run(request).await, &id);
+    if let Ok(value) = HeaderValue::from_str(&id.0) {
         response.headers_mut().insert(HEADER, value);
     }
     response

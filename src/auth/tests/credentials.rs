@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use sha2::{Digest, Sha256};
 use sqlx::Executor;
 
 use super::{authenticator, nowhere, tenant::Tenant, with};
 use crate::{
-    auth::{Authenticator, Owner, Users, api_key::hex, principal::AuthType},
+    auth::{AuthType, Authenticator, Owner, Users, digest},
     config::Environment,
     model::{Error, ErrorKind},
     postgres::{Database, private},
@@ -18,7 +17,7 @@ const KEY: &str = "usr_7_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 async fn with_key(expires: &str) -> (Database, Authenticator) {
     let database = private::database().await;
-    let hash = hex(&Sha256::digest(KEY));
+    let hash = digest::of(KEY);
     let rows = format!(
         "INSERT INTO users (id, email, plan) VALUES (7, 'k@example.com', 'pro');
          INSERT INTO api_keys (id, user_id, name, key_hash, key_prefix, expires_at)
@@ -89,7 +88,7 @@ async fn a_remembered_key_needs_no_database() {
     database.close().await;
     assert!(authenticator.authenticate(KEY).await.is_ok());
     let unknown = authenticator.authenticate("usr_8_unknown").await.unwrap_err();
-    assert_eq!(told(&unknown), (ErrorKind::DependencyUnavailable, "database unavailable"));
+    assert_eq!(told(&unknown), (ErrorKind::DatabaseUnavailable, "database unavailable"));
 }
 
 #[tokio::test]

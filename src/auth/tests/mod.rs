@@ -6,13 +6,14 @@ mod forged;
 mod tenant;
 
 use crate::{
-    config::{AuthConfig, Environment},
+    config::{AuthConfig, Environment, RedisConfig},
     lifecycle::Shutdown,
     postgres::{Database, private},
+    redis::Redis,
     telemetry::Metrics,
 };
 
-use super::Authenticator;
+use super::{Authenticator, Backing};
 use tenant::Tenant;
 
 /// An authenticator whose tokens come from that tenant, in the test environment.
@@ -21,9 +22,12 @@ fn authenticator(tenant: &Tenant, database: Database) -> Authenticator {
 }
 
 fn with(config: &AuthConfig, environment: Environment, database: Database) -> Authenticator {
-    let metrics = Metrics::new().unwrap();
-    let shutdown = Shutdown::default();
-    Authenticator::new(config, environment, database, metrics, &shutdown).unwrap()
+    let (metrics, shutdown) = (Metrics::new().unwrap(), Shutdown::default());
+    // Nobody listens there: what these tests look at must not need it.
+    let redis = RedisConfig { url: "redis://127.0.0.1:1".into(), prefix: "test".to_owned() };
+    let redis = Redis::connect(&redis, &shutdown).unwrap();
+    let backing = Backing { database, redis, metrics, shutdown };
+    Authenticator::new(config, environment, backing).unwrap()
 }
 
 /// A database that nothing may need.

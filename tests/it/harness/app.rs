@@ -36,6 +36,10 @@ impl Setup {
             .with("USAGE_CHECKPOINT_SECONDS", "1")
             .with("DATABASE_URL", database_url)
             .with("REDIS_URL", redis_url)
+            // Tests share a server, but neither limits nor sessions.
+            .with("REDIS_PREFIX", format!("it-{}", uuid::Uuid::new_v4().simple()))
+            .with("SECRET_KEY", "the secret of replicas under test")
+            .with("JWT_SECRET_KEY", "the secret of tokens under test")
     }
 
     /// Sets a variable.
@@ -71,16 +75,30 @@ impl Setup {
 
     /// Starts the service and waits until it has seen its schema.
     pub async fn start(self) -> TestApp {
-        // The first caller wins; a later error only says so.
-        drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
         let (variables, deepgram) = self.variables().await;
-        let config =
-            Config::load(&variables.clone().into_iter().collect()).expect("a good configuration");
-        let running = Running::start(config).await.expect("the service starts");
-        let mut schema = running.app.database.watch_schema();
-        schema.wait_for(|seen| *seen).await.expect("the schema is seen");
-        TestApp { running, deepgram, database_url: variables["DATABASE_URL"].clone() }
+        replica(&variables, deepgram).await
     }
+
+    /// Starts replicas on one database and one Redis; the first of them holds the simulator.
+    pub async fn start_many(self, replicas: usize) -> Vec<TestApp> {
+        let (variables, mut deepgram) = self.variables().await;
+        let mut started = Vec::new();
+        for _ in 0..replicas {
+            started.push(replica(&variables, deepgram.take()).await);
+        }
+        started
+    }
+}
+
+async fn replica(variables: &BTreeMap<String, String>, deepgram: Option<Simulator>) -> TestApp {
+    // The first caller wins; a later error only says so.
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+    let config =
+        Config::load(&variables.clone().into_iter().collect()).expect("a good configuration");
+    let running = Running::start(config).await.expect("the service starts");
+    let mut schema = running.app.database.watch_schema();
+    schema.wait_for(|seen| *seen).await.expect("the schema is seen");
+    TestApp { running, deepgram, database_url: variables["DATABASE_URL"].clone() }
 }
 
 /// A running replica.

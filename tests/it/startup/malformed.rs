@@ -7,10 +7,12 @@ use audio_transcription_api::config::VARIABLES;
 use super::{DEVELOPMENT, assert_refused, over};
 
 const URL: &str = "an http:// or https:// address";
+const ALLOWANCE: &str = "a number or unlimited, then plan=number, comma-separated";
+const LIMIT: &str = "a number from 1 to 1000000 or unlimited";
 const ENVIRONMENTS: &str = "one of development, dev, local, test, testing, production, prod";
 
 /// A variable, a value that it must not have, and what the sentence says of it.
-const ROWS: [(&str, &str, &str); 44] = [
+const ROWS: [(&str, &str, &str); 56] = [
     ("ENVIRONMENT", "staging", ENVIRONMENTS),
     ("FLASK_ENV", "productoin", ENVIRONMENTS),
     ("PORT", "http", "a whole number from 0 to 65535"),
@@ -25,6 +27,18 @@ const ROWS: [(&str, &str, &str); 44] = [
     ("DATABASE_POOL_SIZE", "many", "a whole number from 1 to 200"),
     ("MIGRATE_ON_START", "perhaps", "true or false"),
     ("REDIS_URL", "http://127.0.0.1", "a redis:// or rediss:// address"),
+    ("TRUSTED_PROXIES", "-1", "a whole number from 0 to 10"),
+    ("EDGE_RATE", "0", "a whole number from 1 to 1000000"),
+    ("EDGE_BURST", "0", "a whole number from 1 to 1000000"),
+    ("REDIS_PREFIX", "two words", "1 to 40 letters, digits, -, _ or ."),
+    ("LIMIT_REQUESTS", "100/min", ALLOWANCE),
+    ("LIMIT_TRANSCRIPTIONS", "10,gold=5", ALLOWANCE),
+    ("LIMIT_SOCKET_OPENS", "0", ALLOWANCE),
+    ("LIMIT_LIVE_SESSIONS", "free=1", ALLOWANCE),
+    ("LIMIT_LIVE_SESSIONS_TOTAL", "1,pro=2", LIMIT),
+    ("LIMIT_LOGINS", "five", LIMIT),
+    ("LIMIT_REGISTRATIONS", "0", LIMIT),
+    ("LIMIT_REFRESHES", "-1", LIMIT),
     ("AUTH0_DOMAIN", "two words", "a host name such as acme.eu.auth0.com"),
     ("AUTH0_ISSUER_URL", "ftp://127.0.0.1", URL),
     ("AUTH0_REQUEST_TIMEOUT", "0", "a whole number from 1 to 120"),

@@ -1,0 +1,94 @@
+//! Credentials that hold no more, told to every replica, and from each to its running sockets.
+
+use fred::interfaces::PubsubInterface;
+use serde::{Deserialize, Serialize};
+use tokio::sync::broadcast;
+
+use crate::{
+    lifecycle::Shutdown,
+    redis::{Heard, Redis},
+    telemetry::{Metrics, metrics::label},
+};
+
+/// Announcements that may wait for a socket; past them it looks for itself.
+const WAITING: usize = 256;
+
+/// Whose credentials are to be looked at again. An announcement proves nothing: whoever hears one
+/// asks the database, so that a forged one costs a question and no more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Revoked {
+    /// One API key, by its row.
+    Key(i32),
+    /// Everything of one user.
+    User(i32),
+    /// One token of `/auth/login`, or one login with all that descends from it.
+    Token(String),
+    /// One login session, by its token's digest.
+    Session(String),
+    /// Anything: announcements may have been missed.
+    Unknown,
+}
+
+/// Tells and hears revocations; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Revocations {
+    redis: Redis,
+    heard: broadcast::Sender<Revoked>,
+    metrics: Metrics,
+}
+
+impl Revocations {
+    /// A teller that hears nothing yet.
+    pub(super) fn new(redis: Redis, metrics: Metrics) -> Self {
+        Self { redis, heard: broadcast::Sender::new(WAITING), metrics }
+    }
+
+    /// Listens until the hard stop; `forget` is called before anybody else hears.
+    pub(super) fn listen(
+        &self,
+        shutdown: &Shutdown,
+        forget: impl Fn(&Revoked) + Send + Sync + 'static,
+    ) {
+        let mut messages = self.redis.listen(self.redis.keys().revocations(), shutdown);
+        let this = self.clone();
+        shutdown.spawn(async move {
+            while let Some(heard) = messages.recv().await {
+                let revoked = match heard {
+                    Heard::Gap => Revoked::Unknown,
+                    Heard::Message(text) => serde_json::from_str(&text).unwrap_or(Revoked::Unknown),
+                };
+                this.pass_on(revoked, &forget);
+            }
+        });
+    }
+
+    fn pass_on(&self, revoked: Revoked, forget: &(impl Fn(&Revoked) + ?Sized)) {
+        forget(&revoked);
+        // Without sockets there is nobody to tell.
+        let _sockets = self.heard.send(revoked);
+    }
+
+    /// What is announced from now on, on any replica.
+    pub fn subscribe(&self) -> broadcast::Receiver<Revoked> {
+        self.heard.subscribe()
+    }
+
+    /// Tells every replica, this one included. Where Redis is away the others notice by themselves,
+    /// within a minute.
+    pub async fn announce(&self, revoked: &Revoked) {
+        let Ok(text) = serde_json::to_string(revoked) else { return };
+        let channel = self.redis.keys().revocations();
+        let told: Result<i64, _> = self.redis.client().publish(channel, text).await;
+        let outcome = match told {
+            Ok(_) => "announced",
+            Err(error) => {
+                tracing::warn!("a revocation could not be announced: {error}");
+                "unannounced"
+            }
+        };
+        self.metrics.revocations.add(1, &[label("outcome", outcome)]);
+        // Not left to Redis for this replica's own sockets.
+        let _sockets = self.heard.send(revoked.clone());
+    }
+}

@@ -1,0 +1,80 @@
+//! The name of every key and channel in Redis, all under one prefix.
+//!
+//! What one script touches shares a hash tag, so that a cluster keeps it in one place.
+
+/// Names keys; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Keys {
+    prefix: std::sync::Arc<str>,
+}
+
+impl Keys {
+    pub(super) fn new(prefix: &str) -> Self {
+        Self { prefix: prefix.into() }
+    }
+
+    /// The tenant's signing keys, with a mac.
+    pub fn jwks(&self) -> String {
+        format!("{}:jwks", self.prefix)
+    }
+
+    /// Who refreshes the signing keys ahead of need; a claim that ends by itself.
+    pub fn jwks_refresh(&self) -> String {
+        format!("{}:jwks:refresh", self.prefix)
+    }
+
+    /// Who fetches the signing keys for an unknown key id; a claim that ends by itself.
+    pub fn jwks_unknown(&self) -> String {
+        format!("{}:jwks:unknown", self.prefix)
+    }
+
+    /// What Auth0 tells of the user behind a token, by the token's digest.
+    pub fn userinfo(&self, digest: &str) -> String {
+        format!("{}:userinfo:{digest}", self.prefix)
+    }
+
+    /// A login session, by its token's digest.
+    pub fn session(&self, digest: &str) -> String {
+        format!("{}:session:{digest}", self.prefix)
+    }
+
+    /// A stream ticket, by its digest.
+    pub fn ticket(&self, digest: &str) -> String {
+        format!("{}:ticket:{digest}", self.prefix)
+    }
+
+    /// How much of an action a subject has used.
+    pub fn limit(&self, action: &str, subject: &str) -> String {
+        format!("{}:limit:{action}:{subject}", self.prefix)
+    }
+
+    /// Live sessions of all users.
+    pub fn leases(&self) -> String {
+        format!("{}:{{live}}:leases", self.prefix)
+    }
+
+    /// Live sessions of one account.
+    pub fn leases_of(&self, account: &str) -> String {
+        format!("{}:{{live}}:leases:{account}", self.prefix)
+    }
+
+    /// Since when leases are kept without a gap; gone with them when Redis is emptied.
+    pub fn leases_since(&self) -> String {
+        format!("{}:{{live}}:since", self.prefix)
+    }
+
+    /// The replicas that are alive, by the time of their last heartbeat.
+    pub fn replicas(&self) -> String {
+        format!("{}:replicas", self.prefix)
+    }
+
+    /// Who sweeps a table today; a claim that ends by itself.
+    pub fn sweep(&self, table: &str) -> String {
+        format!("{}:sweep:{table}", self.prefix)
+    }
+
+    /// The channel on which revoked credentials are announced.
+    pub fn revocations(&self) -> String {
+        format!("{}:revocations", self.prefix)
+    }
+}

@@ -1,0 +1,94 @@
+//! Who may pass to a route: the credential is looked at before anything else of a request.
+
+use std::net::IpAddr;
+
+use axum::{
+    Extension,
+    extract::{Request, State},
+    http::HeaderMap,
+    middleware::Next,
+    response::Response,
+};
+
+use crate::{
+    auth::{Authenticator, Principal},
+    limits::{LimitedAction, Limits, Verdict},
+    model::{Error, ErrorKind, Plan},
+    web::{client_address::ClientAddress, credential, error, request_id::RequestId},
+};
+
+/// Who verifies and who counts. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Gate {
+    pub(super) auth: Authenticator,
+    pub(super) limits: Limits,
+}
+
+/// Lets an address pass so often; whoever is behind it is not known yet.
+pub(super) async fn counted(
+    State((gate, action)): State<(Gate, LimitedAction)>,
+    Extension(ClientAddress(address)): Extension<ClientAddress>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let verdict = gate.limits.check(action, &subject(address), Plan::Free).await;
+    admit(verdict, request, next).await
+}
+
+/// The name under which an address is counted: an IPv6 customer has a whole /64.
+fn subject(address: IpAddr) -> String {
+    format!("ip-{address}")
+}
+
+/// Lets any verified caller pass, who is then in the request's extensions.
+pub(super) async fn any(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
+    match gate.verify(request.headers()).await {
+        Ok(principal) => {
+            let account = principal.account();
+            let plan = principal.plan;
+            request.extensions_mut().insert(principal);
+            let verdict = gate.limits.check(LimitedAction::Request, &account, plan).await;
+            admit(verdict, request, next).await
+        }
+        Err(refusal) => refuse(&refusal, &request),
+    }
+}
+
+/// Lets callers of the Auth0 tenant pass; they read the contract's own words.
+pub(super) async fn tenant(State(gate): State<Gate>, request: Request, next: Next) -> Response {
+    any(State(gate), request, next).await
+}
+
+impl Gate {
+    /// Who calls: by the bearer token, or where that is not good, by the API key.
+    async fn verify(&self, headers: &HeaderMap) -> Result<Principal, Error> {
+        let candidates = [credential::bearer(headers), credential::api_key(headers)];
+        for token in candidates.into_iter().flatten() {
+            match self.auth.authenticate(token).await {
+                Err(error) if error.kind == ErrorKind::Unauthenticated => {}
+                Err(error) if error.kind == ErrorKind::Internal => {
+                    tracing::debug!("a token could not be verified: {error}");
+                }
+                other => return other,
+            }
+        }
+        Err(Error::new(ErrorKind::Unauthenticated, "Authentication required"))
+    }
+}
+
+async fn admit(verdict: Option<Verdict>, request: Request, next: Next) -> Response {
+    let Some(verdict) = verdict else { return next.run(request).await };
+    let mut response = match verdict.into_result() {
+        Ok(_) => next.run(request).await,
+        Err(refusal) => refuse(&refusal, &request),
+    };
+    // A handler that has counted something narrower has told of that.
+    if !response.headers().contains_key("x-ratelimit-limit") {
+        verdict.tell(response.headers_mut());
+    }
+    response
+}
+
+fn refuse(refusal: &Error, request: &Request) -> Response {
+    error::render(refusal, request.extensions().get::<RequestId>())
+}

@@ -1,0 +1,126 @@
+//! The table that the page of routes fills: what each route is, and who may call it.
+
+use axum::{
+    Router,
+    handler::Handler,
+    http::Method,
+    middleware::from_fn_with_state,
+    routing::{MethodFilter, MethodRouter, on},
+};
+
+use super::access::{self, Gate};
+use crate::limits::LimitedAction;
+
+/// Who may call a route. Whoever adds one has to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Anybody.
+    Public,
+    /// Anybody, but an address only so often.
+    Counted(LimitedAction),
+    /// Whoever holds what the handler itself asks for: a token of a certain kind.
+    Own(Option<LimitedAction>),
+    /// Any credential.
+    Any,
+    /// A token of the Auth0 tenant.
+    Tenant,
+}
+
+/// One route, as tests and documents see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// Its method.
+    pub method: Method,
+    /// Its path, with names in braces.
+    pub path: &'static str,
+    /// Who may call it.
+    pub access: Access,
+}
+
+/// Routes with their handlers.
+pub(super) struct Table {
+    gate: Gate,
+    router: Router,
+    listed: Vec<Route>,
+}
+
+impl Table {
+    pub(super) fn new(gate: Gate) -> Self {
+        Self { gate, router: Router::new(), listed: Vec::new() }
+    }
+
+    /// A route that is read.
+    pub(super) fn get<H, T, S>(
+        self,
+        path: &'static str,
+        access: Access,
+        handler: H,
+        state: S,
+    ) -> Self
+    where
+        H: Handler<T, S>,
+        T: 'static,
+        S: Clone + Send + Sync + 'static,
+    {
+        self.add(Method::GET, path, access, on(MethodFilter::GET, handler).with_state(state))
+    }
+
+    /// A route that acts.
+    pub(super) fn post<H, T, S>(
+        self,
+        path: &'static str,
+        access: Access,
+        handler: H,
+        state: S,
+    ) -> Self
+    where
+        H: Handler<T, S>,
+        T: 'static,
+        S: Clone + Send + Sync + 'static,
+    {
+        self.add(Method::POST, path, access, on(MethodFilter::POST, handler).with_state(state))
+    }
+
+    /// A route that removes.
+    pub(super) fn delete<H, T, S>(
+        self,
+        path: &'static str,
+        access: Access,
+        handler: H,
+        state: S,
+    ) -> Self
+    where
+        H: Handler<T, S>,
+        T: 'static,
+        S: Clone + Send + Sync + 'static,
+    {
+        self.add(Method::DELETE, path, access, on(MethodFilter::DELETE, handler).with_state(state))
+    }
+
+    fn add(
+        mut self,
+        method: Method,
+        path: &'static str,
+        access: Access,
+        handler: MethodRouter,
+    ) -> Self {
+        let gate = self.gate.clone();
+        let handler = match access {
+            Access::Public | Access::Own(None) => handler,
+            Access::Counted(action) | Access::Own(Some(action)) => {
+                let state = (gate, action);
+                handler.route_layer(from_fn_with_state(state, access::counted))
+            }
+            Access::Any => handler.route_layer(from_fn_with_state(gate, access::any)),
+            Access::Tenant => handler.route_layer(from_fn_with_state(gate, access::tenant)),
+        };
+        self.router = self.router.route(path, handler);
+        self.listed.push(Route { method, path, access });
+        self
+    }
+
+    /// The router, and what is in it.
+    pub(super) fn finish(self) -> (Router, Vec<Route>) {
+        (self.router, self.listed)
+    }
+}

@@ -1,0 +1,71 @@
+//! Bodies of requests, read within bounds and refused in the contract's words.
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, Request},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::{Map, Value};
+
+use super::error::Failure;
+use crate::model::{Error, ErrorKind};
+
+/// The largest JSON body, in bytes.
+pub const MAX_JSON_BYTES: usize = 1024 * 1024;
+
+/// A JSON object. What else a body may be is refused, so that handlers look at fields only.
+#[derive(Debug)]
+pub struct JsonObject(pub Map<String, Value>);
+
+impl JsonObject {
+    /// A field that is text, trimmed of nothing.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name)?.as_str()
+    }
+}
+
+/// Why a body is no JSON object.
+#[derive(Debug)]
+pub struct Unreadable(pub Error);
+
+impl IntoResponse for Unreadable {
+    fn into_response(self) -> Response {
+        Failure(self.0).into_response()
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for JsonObject {
+    type Rejection = Unreadable;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Unreadable> {
+        let is_json = request.headers().get(header::CONTENT_TYPE).is_some_and(is_json);
+        if !is_json {
+            let text = "Did not attempt to load JSON data because the request Content-Type was \
+                        not 'application/json'.";
+            return Err(Unreadable(Error::new(ErrorKind::UnsupportedMedia, text)));
+        }
+        let request = request
+            .map(|body| axum::body::Body::new(http_body_util::Limited::new(body, MAX_JSON_BYTES)));
+        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| {
+            Unreadable(match rejection.status() {
+                StatusCode::PAYLOAD_TOO_LARGE => Error::new(
+                    ErrorKind::PayloadTooLarge,
+                    "The data value transmitted exceeds the capacity limit.",
+                ),
+                _ => malformed(),
+            })
+        })?;
+        serde_json::from_slice(&bytes).map(Self).map_err(|_| Unreadable(malformed()))
+    }
+}
+
+fn is_json(value: &header::HeaderValue) -> bool {
+    let kind = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    kind.eq_ignore_ascii_case("application/json") || kind.to_ascii_lowercase().ends_with("+json")
+}
+
+fn malformed() -> Error {
+    let text = "The browser (or proxy) sent a request that this server could not understand.";
+    Error::invalid(text)
+}
