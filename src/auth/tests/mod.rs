@@ -4,6 +4,7 @@ mod credentials;
 mod flood;
 mod forged;
 mod tenant;
+mod vectors;
 
 use crate::{
     config::{AuthConfig, Environment, RedisConfig},
