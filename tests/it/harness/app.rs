@@ -10,7 +10,7 @@ use testkit::{
     socketio,
 };
 
-use super::services;
+use super::{output, services};
 
 /// What a test wants to have around its service.
 pub struct Setup {
@@ -91,6 +91,7 @@ impl Setup {
 }
 
 async fn replica(variables: &BTreeMap<String, String>, deepgram: Option<Simulator>) -> TestApp {
+    output::collect();
     // The first caller wins; a later error only says so.
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
     let config =

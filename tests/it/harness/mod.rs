@@ -5,6 +5,7 @@ pub mod binary;
 pub mod doors;
 mod ledger;
 mod numbers;
+mod output;
 mod process;
 mod services;
 #[cfg(feature = "local-speech")]

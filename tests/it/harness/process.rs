@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, process::Command, time::Duration
 
 use testkit::process::{Guard, free_port};
 
-use super::SOON;
+use super::{SOON, output};
 
 /// A running binary.
 pub struct ServiceProcess {
@@ -17,8 +17,8 @@ impl ServiceProcess {
     /// Starts the binary with exactly these variables, on a free port, without waiting for it.
     pub fn spawn(variables: &BTreeMap<String, String>) -> Self {
         let port = free_port().expect("a free port");
-        let name = format!("audio-transcription-api-{}-{port}.log", std::process::id());
-        let log = std::env::temp_dir().join(name);
+        let name = format!("audio-transcription-api-{}-{port}.log", uuid::Uuid::new_v4().simple());
+        let log = output::folder().unwrap_or_else(std::env::temp_dir).join(name);
         // `env -i` rather than `env_clear`: nothing of this process's environment may decide.
         let mut command = Command::new("env");
         command.arg("-i").arg(format!("PORT={port}"));
@@ -80,7 +80,9 @@ impl ServiceProcess {
 
 impl Drop for ServiceProcess {
     fn drop(&mut self) {
-        // What remains is a file in the temporary folder.
-        drop(std::fs::remove_file(&self.log));
+        if output::folder().is_none() {
+            // What remains is a file in the temporary folder.
+            drop(std::fs::remove_file(&self.log));
+        }
     }
 }
