@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! main ► cli · server · app · live accounts · usage · limits · providers · media · auth · web
-//!      · fleet · postgres redis · telemetry · probe backoff · lifecycle config model
+//!      · fleet · postgres redis · telemetry · probe backoff · lifecycle config · model
 //! ```
 //!
 //! The life of an audio chunk: a doorway in [`live`] takes it from the socket and pushes it, in

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Serialize, de::DeserializeOwned};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 
 use super::digest::hex;
 
@@ -74,21 +74,23 @@ impl Secrets {
     }
 }
 
-/// RFC 5869's extract with the purpose as information: HMAC of the label is the derived key.
+/// The key is derived from the secret as RFC 5869 extracts one, with the purpose in place of a salt.
 fn mac(secret: &SecretString, purpose: Purpose, name: &str, json: &str) -> Hmac<Sha256> {
-    let mut key = keyed(secret.expose_secret().as_bytes());
+    let mut key = keyed(Sha256::digest(secret.expose_secret()).into());
     key.update(b"audio-transcription-api/v1/");
     key.update(purpose.label().as_bytes());
-    let mut mac = keyed(&key.finalize().into_bytes());
+    let mut mac = keyed(key.finalize().into_bytes().into());
     mac.update(name.as_bytes());
     mac.update(&[0]);
     mac.update(json.as_bytes());
     mac
 }
 
-#[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
-fn keyed(key: &[u8]) -> Hmac<Sha256> {
-    Hmac::new_from_slice(key).expect("a key of any length")
+/// A key of HMAC is a block; shorter ones are filled with zeros (RFC 2104 §2).
+fn keyed(key: [u8; 32]) -> Hmac<Sha256> {
+    let mut block = [0; 64];
+    block[..32].copy_from_slice(&key);
+    Hmac::new(&block.into())
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {

@@ -52,7 +52,7 @@ variables! {
         DATABASE_POOL_SIZE = "5", "Connections to Postgres, 1 to 200.";
         MIGRATE_ON_START = "true", "Whether `serve` brings the schema up to date; with `false` it waits until `migrate` has.";
         REDIS_URL = "redis://127.0.0.1:6379", "Redis, with `rediss://`, `redis-cluster://` and `redis-sentinel://` too; required in production.";
-        REDIS_PREFIX = "ata", "How every key and channel in Redis begins: 1 to 40 letters, digits, `-`, `_` or `.`; services that share a Redis need different ones.";
+        REDIS_PREFIX = "ata", "How every key and channel in Redis begins: 1 to 40 letters, digits, dashes, underscores or dots; services that share a Redis need different ones.";
     }
     "Authentication" {
         AUTH0_DOMAIN = "", "Domain of the Auth0 tenant, such as `acme.eu.auth0.com`; required in production.";

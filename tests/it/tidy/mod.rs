@@ -3,8 +3,8 @@
 mod documents;
 mod floors;
 mod layout;
-mod markdown;
-mod source;
+pub mod markdown;
+pub mod source;
 mod style;
 mod tables;
 
