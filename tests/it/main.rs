@@ -6,6 +6,7 @@ mod access_matrix;
 mod auth_doors;
 #[cfg(feature = "local-speech")]
 mod browser;
+mod canary;
 mod container_reconnect;
 mod crash;
 mod harness;
