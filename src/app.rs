@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 
 use crate::{
     accounts::Accounts,
-    auth::{Authenticator, Backing},
+    auth::{Authenticator, Backing, Secrets, Users},
     config::{Config, LiveProvider},
     lifecycle::Shutdown,
     limits::Limits,
@@ -54,9 +54,14 @@ impl App {
             export::start(&config.telemetry).context("the exporter of spans could not start")?;
         let database = Database::new(&config.database).context("DATABASE_URL is unusable")?;
         let redis = Redis::connect(&config.redis, &shutdown).context("REDIS_URL is unusable")?;
+        let users = Users::default();
+        let keys = (&config.auth.secret_key, &config.auth.secret_key_previous);
+        let secrets = Secrets::new(keys.0.clone(), keys.1.clone());
         let backing = Backing {
             database: database.clone(),
             redis: redis.clone(),
+            secrets,
+            users: users.clone(),
             metrics: metrics.clone(),
             shutdown: shutdown.clone(),
         };
@@ -64,7 +69,7 @@ impl App {
             .context("authentication could not be set up")?;
         let limits = Limits::new(config.limits.clone(), redis.clone(), metrics.clone());
         let accounts = Accounts { auth: auth.clone(), limits: limits.clone() };
-        let usage = Usage::new(database.clone(), metrics.clone(), &shutdown, clock);
+        let usage = Usage::new(database.clone(), users, metrics.clone(), &shutdown, clock);
         let tracer = spans.as_ref().map(|spans| Tracer::new(spans, config.telemetry.sample_ratio));
         let live = LiveService {
             auth: auth.clone(),

@@ -1,5 +1,7 @@
 //! The routes of people and programs about themselves: who they are, their keys, their tickets.
 
+pub mod tenant;
+
 use crate::{auth::Authenticator, limits::Limits};
 
 /// What these routes need. Cheap to clone.

@@ -7,11 +7,12 @@ use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
 use super::{
-    Credential, Revocations, Revoked,
+    Credential, Revocations, Revoked, Secrets, Users, VerifiedToken,
     api_key::{ApiKeys, PREFIX},
     digest,
-    jwt::{Auth0, VerifiedToken},
     principal::{AuthType, Owner, Principal},
+    tenant::Tenant,
+    userinfo::Profile,
 };
 use crate::{
     config::{AuthConfig, Environment},
@@ -33,6 +34,10 @@ pub struct Backing {
     pub database: Database,
     /// What replicas share.
     pub redis: Redis,
+    /// What seals values in Redis.
+    pub secrets: Secrets,
+    /// Rows of users, which billing knows too.
+    pub users: Users,
     /// Where it is counted.
     pub metrics: Metrics,
     /// Who stops it.
@@ -41,9 +46,7 @@ pub struct Backing {
 
 #[derive(Debug)]
 struct Inner {
-    auth0: Option<Auth0>,
-    /// The variable without which tokens of Auth0 cannot be verified.
-    missing: &'static str,
+    tenant: Tenant,
     keys: ApiKeys,
     static_key: Option<[u8; 32]>,
     development: Option<DevelopmentToken>,
@@ -66,12 +69,11 @@ impl Authenticator {
         environment: Environment,
         backing: Backing,
     ) -> Result<Self, reqwest::Error> {
-        let Backing { database, redis, metrics, shutdown } = backing;
-        let tenant = |auth0| Auth0::new(auth0, metrics.clone(), shutdown.clone());
+        let tenant = Tenant::new(config, &backing)?;
+        let Backing { database, redis, metrics, shutdown, .. } = backing;
         let development = (environment == Environment::Development).then(DevelopmentToken::new);
         let this = Self(Arc::new(Inner {
-            auth0: config.auth0.as_ref().map(tenant).transpose()?,
-            missing: config.auth0_missing.unwrap_or_default(),
+            tenant,
             keys: ApiKeys::new(database, metrics.clone(), &shutdown),
             static_key: config.api_key.as_ref().map(|key| digest::bytes(key.expose_secret())),
             development,
@@ -96,6 +98,7 @@ impl Authenticator {
 
     fn forget(&self, revoked: &Revoked) {
         self.0.keys.forget(revoked);
+        self.0.tenant.forget(revoked);
     }
 
     /// Whether what a running socket was opened with still holds.
@@ -104,6 +107,7 @@ impl Authenticator {
     pub async fn recheck(&self, principal: &Principal) -> Result<(), Error> {
         match &principal.credential {
             Credential::ApiKey { hash, .. } => self.0.keys.owner(hash).await.map(drop),
+            Credential::Auth0 => self.0.tenant.recheck(principal).await,
             _ => Ok(()),
         }
     }
@@ -137,23 +141,24 @@ impl Authenticator {
                 Error::new(ErrorKind::Unauthenticated, "Invalid token: Not enough segments");
             return inner.counted(AuthType::Legacy, Err(error));
         }
-        self.verify_auth0(token).await.map(|token| account(&token))
+        self.authenticate_tenant(token).await.map(|(_, principal)| principal)
     }
 
-    /// Verifies a token of Auth0 and nothing else, with all its claims.
-    pub async fn verify_auth0(&self, token: &str) -> Result<VerifiedToken, Error> {
-        let inner = &*self.0;
-        let Some(auth0) = &inner.auth0 else {
-            let text = format!("{} environment variable not set", inner.missing);
-            log_patterns::authentication_failed(&text);
-            return inner.counted(AuthType::Auth0, Err(Error::new(ErrorKind::Internal, text)));
-        };
-        let verified = auth0.verify(token).await;
-        match &verified {
-            Ok(token) => log_patterns::token_verified(&token.sub),
-            Err(error) => log_patterns::authentication_failed(&error.detail),
-        }
-        inner.counted(AuthType::Auth0, verified)
+    /// Verifies a token of Auth0 and nothing else: all its claims, and whose it is.
+    ///
+    /// Fails like [`Self::authenticate`]; that Postgres is away stops nobody.
+    pub async fn authenticate_tenant(
+        &self,
+        token: &str,
+    ) -> Result<(VerifiedToken, Principal), Error> {
+        self.0.counted(AuthType::Auth0, self.0.tenant.authenticate(token).await)
+    }
+
+    /// What the tenant tells of the user behind a token that has been verified.
+    ///
+    /// Fails with `Unauthenticated` and the contract's text.
+    pub async fn userinfo(&self, token: &str, verified: &VerifiedToken) -> Result<Profile, Error> {
+        self.0.tenant.userinfo(token, verified).await
     }
 }
 
@@ -182,17 +187,6 @@ impl DevelopmentToken {
     fn new() -> Self {
         let text = format!("dev_{}", URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()));
         Self { digest: digest::bytes(&text), text: SecretString::from(text) }
-    }
-}
-
-fn account(token: &VerifiedToken) -> Principal {
-    Principal {
-        subject: token.sub.clone(),
-        owner: Owner::Auth0 { sub: token.sub.clone(), email: token.email.clone() },
-        auth_type: AuthType::Auth0,
-        plan: Plan::Free,
-        expires_at: Some(token.expires_at),
-        credential: Credential::Auth0,
     }
 }
 

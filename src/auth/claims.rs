@@ -19,6 +19,7 @@ pub(super) struct Expected {
 #[derive(Debug)]
 pub(super) struct Checked {
     pub(super) sub: String,
+    /// Only where the tenant has verified it.
     pub(super) email: Option<String>,
     pub(super) expires_at: DateTime<Utc>,
 }
@@ -46,7 +47,9 @@ pub(super) fn check(
     if sub.is_empty() || sub.len() > LONGEST_SUBJECT || sub.contains(char::is_control) {
         return Err("Invalid token: Subject must be a string of 1 to 255 bytes".to_owned());
     }
-    let email = claims.get("email").and_then(Value::as_str);
+    // An address that nobody has verified may be anybody's.
+    let verified = claims.get("email_verified") == Some(&Value::Bool(true));
+    let email = claims.get("email").and_then(Value::as_str).filter(|_| verified);
     let email = email.filter(|email| !email.contains(char::is_control)).map(str::to_owned);
     Ok(Checked { sub: sub.to_owned(), email, expires_at })
 }

@@ -40,6 +40,12 @@ impl<K: Clone + Eq + Hash, V: Clone> Expiring<K, V> {
         in_order.retain(|key| by_key.contains_key(key));
     }
 
+    /// Changes every value in place.
+    pub(super) fn change(&self, change: impl Fn(&mut V)) {
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.by_key.values_mut().for_each(|(value, _)| change(value));
+    }
+
     pub(super) fn insert(&self, key: K, value: V, life: Duration) {
         let Some(ends) = Instant::now().checked_add(life) else { return };
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);

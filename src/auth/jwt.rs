@@ -4,26 +4,26 @@ use std::{sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
-use jsonwebtoken::{Algorithm, Validation, errors::ErrorKind as JwtErrorKind};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, errors::ErrorKind as JwtErrorKind};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::{
     claims::{self, Expected},
     expiring::Expiring,
-    jwks::Jwks,
+    jwks::{Jwks, Unknown},
 };
 use crate::{
     config::Auth0Config,
-    lifecycle::Shutdown,
     model::{Clock, Error, ErrorKind},
-    telemetry::Metrics,
 };
 
 /// Longer tokens are refused unread.
 const LONGEST_TOKEN_BYTES: usize = 8 * 1024;
 /// Verified tokens that are remembered.
 const REMEMBERED_TOKENS: usize = 10_000;
+/// What is said of a token whose key is not known.
+const UNVERIFIED: &str = "Token verification failed";
 
 /// A token that verified, with everything it says.
 #[derive(Clone, Debug)]
@@ -32,7 +32,7 @@ pub struct VerifiedToken {
     pub claims: Arc<Map<String, Value>>,
     /// The `sub` claim.
     pub sub: String,
-    /// The `email` claim, if there is one.
+    /// The `email` claim, if the tenant has verified it.
     pub email: Option<String>,
     /// The `exp` claim.
     pub expires_at: DateTime<Utc>,
@@ -48,17 +48,11 @@ pub(super) struct Auth0 {
 }
 
 impl Auth0 {
-    pub(super) fn new(
-        config: &Auth0Config,
-        metrics: Metrics,
-        shutdown: Shutdown,
-    ) -> Result<Self, reqwest::Error> {
+    pub(super) fn new(config: &Auth0Config, jwks: Jwks) -> Self {
         let expected =
             Expected { issuer: config.issuer.clone(), audience: config.audience.clone() };
-        let jwks = Jwks::new(config.jwks_url.clone(), metrics, shutdown)?;
-        jwks.fetch();
         let verified = Expiring::new(REMEMBERED_TOKENS);
-        Ok(Self { expected, jwks, validation: signature_only(), verified })
+        Self { expected, jwks, validation: signature_only(), verified }
     }
 
     /// Verifies a token; the error's text is the contract's.
@@ -71,7 +65,7 @@ impl Auth0 {
             return Ok(known);
         }
         let kid = key_id(token).map_err(refused)?;
-        let key = self.jwks.key(&kid).await.ok_or_else(|| refused("Token verification failed"))?;
+        let key = self.key(&kid).await?;
         let token = jsonwebtoken::decode::<Map<String, Value>>(token, &key, &self.validation)
             .map_err(|error| refused(text_of(error.kind())))?;
         let checked = claims::check(&token.claims, &self.expected, now).map_err(refused)?;
@@ -84,6 +78,16 @@ impl Auth0 {
         let life = (verified.expires_at - now).to_std().unwrap_or(Duration::ZERO);
         self.verified.insert(digest, verified.clone(), life.min(Duration::from_hours(24)));
         Ok(verified)
+    }
+
+    /// The key of that id. Text that no tenant would name a key by is not looked for.
+    async fn key(&self, kid: &str) -> Result<Arc<DecodingKey>, Error> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.=+:".contains(&byte);
+        if !kid.bytes().all(plain) {
+            return self.jwks.known(kid).ok_or_else(|| refused(UNVERIFIED));
+        }
+        let key = self.jwks.key(kid).await;
+        key.map_err(|Unknown(wait)| refused(UNVERIFIED).after(wait))
     }
 }
 
@@ -124,7 +128,7 @@ fn key_id(token: &str) -> Result<String, String> {
     }
     match header.get("kid").and_then(Value::as_str) {
         Some(kid) if !kid.is_empty() && kid.len() <= 255 => Ok(kid.to_owned()),
-        _ => Err("Token verification failed".to_owned()),
+        _ => Err(UNVERIFIED.to_owned()),
     }
 }
 

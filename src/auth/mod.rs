@@ -12,11 +12,14 @@ mod principal;
 mod revocations;
 mod secrets;
 mod store;
+mod tenant;
 #[cfg(test)]
 mod tests;
+mod userinfo;
 mod users;
 
 pub use authenticator::{Authenticator, Backing};
+pub use jwt::VerifiedToken;
 pub use principal::{AuthType, Credential, Owner, Principal};
 pub use revocations::{Revocations, Revoked};
 pub use secrets::{Purpose, Secrets};

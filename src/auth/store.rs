@@ -52,37 +52,55 @@ pub(super) async fn add_key_uses(
     .map(drop)
 }
 
-/// The id of the row with that `auth0_sub`, made if there is none; however many ask at once, one
-/// row comes of it.
+/// An account of the tenant, as its row has it.
+#[derive(Clone, Debug)]
+pub(super) struct AccountRow {
+    pub(super) id: i32,
+    pub(super) plan: String,
+    pub(super) is_active: bool,
+}
+
+/// The row with that `auth0_sub`, made if there is none; however many ask at once, one row comes of
+/// it.
 ///
 /// An address that belongs to another account is left out: it proves nothing about who calls.
 pub(super) async fn upsert_auth0_user(
     connection: &mut PgConnection,
     sub: &str,
     email: Option<&str>,
-) -> Result<i32, sqlx::Error> {
+) -> Result<AccountRow, sqlx::Error> {
     for email in [email.filter(|email| email.chars().count() <= 320), None] {
-        if let Some(id) = find_auth0_user(connection, sub).await? {
-            return Ok(id);
+        if let Some(row) = find_auth0_user(connection, sub).await? {
+            return Ok(row);
         }
-        let made = sqlx::query_scalar!(
-            "INSERT INTO users (auth0_sub, email) VALUES ($1, $2) ON CONFLICT DO NOTHING
-             RETURNING id",
+        let made = sqlx::query_as!(
+            AccountRow,
+            r#"INSERT INTO users (auth0_sub, email, email_verified)
+               VALUES ($1, $2, $3) ON CONFLICT DO NOTHING
+               RETURNING id, coalesce(plan, 'free') AS "plan!",
+                         coalesce(is_active, false) AS "is_active!""#,
             sub,
             email,
+            email.is_some(),
         );
-        if let Some(id) = made.fetch_optional(&mut *connection).await? {
-            return Ok(id);
+        if let Some(row) = made.fetch_optional(&mut *connection).await? {
+            return Ok(row);
         }
     }
     find_auth0_user(connection, sub).await?.ok_or(sqlx::Error::RowNotFound)
 }
 
-async fn find_auth0_user(
+/// The row with that `auth0_sub`.
+pub(super) async fn find_auth0_user(
     connection: &mut PgConnection,
     sub: &str,
-) -> Result<Option<i32>, sqlx::Error> {
-    sqlx::query_scalar!("SELECT id FROM users WHERE auth0_sub = $1", sub)
-        .fetch_optional(connection)
-        .await
+) -> Result<Option<AccountRow>, sqlx::Error> {
+    sqlx::query_as!(
+        AccountRow,
+        r#"SELECT id, coalesce(plan, 'free') AS "plan!", coalesce(is_active, false) AS "is_active!"
+           FROM users WHERE auth0_sub = $1"#,
+        sub,
+    )
+    .fetch_optional(connection)
+    .await
 }

@@ -10,6 +10,7 @@ use axum::{
     response::Response,
 };
 
+use super::tenant;
 use crate::{
     auth::{Authenticator, Principal},
     limits::{LimitedAction, Limits, Verdict},
@@ -54,25 +55,38 @@ pub(super) async fn any(State(gate): State<Gate>, mut request: Request, next: Ne
     }
 }
 
-/// Lets callers of the Auth0 tenant pass; they read the contract's own words.
-pub(super) async fn tenant(State(gate): State<Gate>, request: Request, next: Next) -> Response {
-    any(State(gate), request, next).await
+/// Lets callers of the Auth0 tenant pass, who then are in the request's extensions with all that
+/// their token says; they read the contract's own words.
+pub(super) async fn tenant(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
+    match tenant::verify(&gate.auth, request.headers()).await {
+        Ok((token, principal)) => {
+            let (account, plan) = (principal.account(), principal.plan);
+            request.extensions_mut().insert(token);
+            request.extensions_mut().insert(principal);
+            let verdict = gate.limits.check(LimitedAction::Request, &account, plan).await;
+            admit(verdict, request, next).await
+        }
+        Err(refusal) => refusal.render(request.extensions().get::<RequestId>()),
+    }
 }
 
 impl Gate {
     /// Who calls: by the bearer token, or where that is not good, by the API key.
     async fn verify(&self, headers: &HeaderMap) -> Result<Principal, Error> {
         let candidates = [credential::bearer(headers), credential::api_key(headers)];
+        let mut refusal = Error::new(ErrorKind::Unauthenticated, "Authentication required");
         for token in candidates.into_iter().flatten() {
             match self.auth.authenticate(token).await {
-                Err(error) if error.kind == ErrorKind::Unauthenticated => {}
+                Err(error) if error.kind == ErrorKind::Unauthenticated => {
+                    refusal.retry_after = refusal.retry_after.max(error.retry_after);
+                }
                 Err(error) if error.kind == ErrorKind::Internal => {
                     tracing::debug!("a token could not be verified: {error}");
                 }
                 other => return other,
             }
         }
-        Err(Error::new(ErrorKind::Unauthenticated, "Authentication required"))
+        Err(refusal)
     }
 }
 

@@ -10,6 +10,7 @@ mod pages;
 mod router;
 mod routes;
 mod signals;
+mod tenant;
 
 use std::{net::SocketAddr, sync::Arc};
 

@@ -20,11 +20,12 @@ use super::{
     access::Gate,
     health, observe, origin, pages,
     routes::{
-        Access::{Own, Public},
+        Access::{Own, Public, Tenant},
         Route, Table,
     },
 };
 use crate::{
+    accounts::tenant,
     app::App,
     config::Origins,
     live::{self, socketio, websocket},
@@ -62,7 +63,7 @@ pub(super) fn service(
 
 /// Every route. What is not `Public` here asks for a credential.
 fn page(app: &Arc<App>, table: Table) -> Table {
-    let (app, live) = (app.clone(), app.live.clone());
+    let (app, live, accounts) = (app.clone(), app.live.clone(), app.accounts.clone());
     table
         .get("/", Public, health::root, ())
         .get("/health", Public, health::health, ())
@@ -70,6 +71,9 @@ fn page(app: &Arc<App>, table: Table) -> Table {
         .get("/app", Public, pages::redirect, ())
         .get("/app/", Public, pages::index, ())
         .get("/app/{*path}", Public, pages::file, ())
+        .get("/api/me", Tenant, tenant::me, ())
+        .get("/api/userinfo", Tenant, tenant::userinfo, accounts)
+        .get("/api/protected/test", Tenant, tenant::protected, ())
         .get(live::PATH, Own(None), websocket::upgrade, live)
 }
 

@@ -35,10 +35,16 @@ pub struct Usage {
 impl Usage {
     /// Starts the recorder. It ends after a soft shutdown once every meter has finished and all is
     /// written, or at the hard one.
-    pub fn new(database: Database, metrics: Metrics, shutdown: &Shutdown, clock: Clock) -> Self {
+    pub fn new(
+        database: Database,
+        users: Users,
+        metrics: Metrics,
+        shutdown: &Shutdown,
+        clock: Clock,
+    ) -> Self {
         let (sender, receiver) = mpsc::channel(WAITING_SESSIONS);
         let queue = Queue::new(sender, metrics);
-        let recorder = Recorder::new(database, Users::default(), queue.clone(), receiver);
+        let recorder = Recorder::new(database, users, queue.clone(), receiver);
         let stop = shutdown.clone();
         shutdown.spawn(async move { recorder.run(stop).await });
         Self { queue, clock }

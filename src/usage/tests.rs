@@ -42,7 +42,7 @@ fn start(owner: Owner) -> SessionStart {
 
 fn usage(database: &Database, shutdown: &Shutdown) -> (Usage, Metrics) {
     let metrics = Metrics::new().unwrap();
-    (Usage::new(database.clone(), metrics.clone(), shutdown, Clock), metrics)
+    (Usage::new(database.clone(), Users::default(), metrics.clone(), shutdown, Clock), metrics)
 }
 
 async fn until(durable: &mut watch::Receiver<u64>, ms: u64) {

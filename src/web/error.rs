@@ -7,7 +7,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::request_id::RequestId;
 use crate::model::{Error, ErrorKind};
@@ -74,21 +74,28 @@ pub(super) fn complete(mut response: Response, id: &RequestId) -> Response {
 
 /// Renders an error for the request of that id.
 pub fn render(error: &Error, id: Option<&RequestId>) -> Response {
+    respond(error, json!({ "error": error.detail }), id)
+}
+
+/// Renders an error as `/api/*` does: its name under `error`, its text under `message`.
+pub fn render_named(name: &str, error: &Error, id: Option<&RequestId>) -> Response {
+    respond(error, json!({ "error": name, "message": error.detail }), id)
+}
+
+fn respond(error: &Error, mut body: Value, id: Option<&RequestId>) -> Response {
     let kind = error.kind;
-    let mut body = json!({
-        "error": error.detail,
-        "code": kind.code(),
-        "retryable": kind.retryable(),
-    });
+    body["code"] = json!(kind.code());
+    body["retryable"] = json!(kind.retryable());
     if let Some(id) = id {
         body["request_id"] = json!(id.0);
     }
     let mut response = (status(kind), Json(body)).into_response();
     let headers = response.headers_mut();
-    if kind.retryable() {
+    let usual = kind.retryable().then_some(RETRY_AFTER);
+    if let Some(wait) = error.retry_after.or(usual) {
         // Rounded up: who comes back a moment early is refused again.
-        let wait = error.retry_after.unwrap_or(RETRY_AFTER).as_secs_f64().ceil().max(1.0);
-        headers.insert(header::RETRY_AFTER, HeaderValue::from(wait as u64));
+        let seconds = wait.as_secs_f64().ceil().max(1.0);
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds as u64));
     }
     if kind == ErrorKind::Unauthenticated {
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"api\""));

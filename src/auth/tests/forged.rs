@@ -156,7 +156,7 @@ async fn a_good_token_is_its_account() {
     assert_eq!(principal.owner, Owner::Auth0 { sub: "auth0|123".to_owned(), email });
     let left = principal.expires_at.unwrap() - Clock.now();
     assert!((3590..=3600).contains(&left.num_seconds()), "{left}");
-    let verified = authenticator.verify_auth0(&tenant.token()).await.unwrap();
+    let (verified, _) = authenticator.authenticate_tenant(&tenant.token()).await.unwrap();
     assert_eq!(verified.claims["scope"], "openid");
     let ahead = with(&tenant, "nbf", json!(Clock.now().timestamp() + 3));
     assert!(authenticator.authenticate(&ahead).await.is_ok());

@@ -14,7 +14,7 @@ use crate::{
     telemetry::Metrics,
 };
 
-use super::{Authenticator, Backing};
+use super::{Authenticator, Backing, Secrets, Users};
 use tenant::Tenant;
 
 /// An authenticator whose tokens come from that tenant, in the test environment.
@@ -27,7 +27,8 @@ fn with(config: &AuthConfig, environment: Environment, database: Database) -> Au
     // Nobody listens there: what these tests look at must not need it.
     let redis = RedisConfig { url: "redis://127.0.0.1:1".into(), prefix: "test".to_owned() };
     let redis = Redis::connect(&redis, &shutdown).unwrap();
-    let backing = Backing { database, redis, metrics, shutdown };
+    let (secrets, users) = (Secrets::new(None, None), Users::default());
+    let backing = Backing { database, redis, secrets, users, metrics, shutdown };
     Authenticator::new(config, environment, backing).unwrap()
 }
 

@@ -120,7 +120,7 @@ impl Tenant {
         let now = Clock.now().timestamp();
         json!({
             "iss": self.issuer, "aud": [AUDIENCE, format!("{}userinfo", self.issuer)],
-            "sub": "auth0|123", "email": "ada@example.test", "iat": now, "exp": now + 3600,
+            "sub": "auth0|123", "email": "ada@example.test", "email_verified": true, "iat": now, "exp": now + 3600,
             "scope": "openid",
         })
     }
