@@ -82,7 +82,7 @@ impl Auth0 {
 
     /// The key of that id. Text that no tenant would name a key by is not looked for.
     async fn key(&self, kid: &str) -> Result<Arc<DecodingKey>, Error> {
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.=+:".contains(&byte);
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~=+:@".contains(&byte);
         if !kid.bytes().all(plain) {
             return self.jwks.known(kid).ok_or_else(|| refused(UNVERIFIED));
         }

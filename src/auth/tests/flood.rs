@@ -11,7 +11,7 @@ use super::{
 };
 
 /// The same claims under a key id that nobody has; the signature is never looked at.
-fn unknown(tenant: &Tenant, count: usize) -> Vec<String> {
+pub(super) fn unknown(tenant: &Tenant, count: usize) -> Vec<String> {
     let token = tenant.token();
     let (_, rest) = token.split_once('.').unwrap();
     let header = |kid: usize| {

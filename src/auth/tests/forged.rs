@@ -11,6 +11,7 @@ use super::{
 use crate::{
     auth::{Owner, principal::AuthType},
     model::{Clock, ErrorKind},
+    postgres::private,
 };
 
 fn part(value: &Value) -> String {
@@ -167,7 +168,7 @@ async fn a_good_token_is_its_account() {
 #[tokio::test]
 async fn a_remembered_token_still_ends() {
     let tenant = Tenant::start().await;
-    let authenticator = authenticator(&tenant, nowhere());
+    let authenticator = authenticator(&tenant, private::database().await);
     let soon = Clock.now().timestamp_millis() as f64 / 1000.0 + 0.8;
     let token = with(&tenant, "exp", json!(soon));
     assert!(authenticator.authenticate(&token).await.is_ok());

@@ -1,5 +1,7 @@
 //! Forged tokens, floods of keys, credentials that end, and rows that appear once.
 
+mod accounts;
+mod copies;
 mod credentials;
 mod flood;
 mod forged;
@@ -23,13 +25,43 @@ fn authenticator(tenant: &Tenant, database: Database) -> Authenticator {
 }
 
 fn with(config: &AuthConfig, environment: Environment, database: Database) -> Authenticator {
-    let (metrics, shutdown) = (Metrics::new().unwrap(), Shutdown::default());
     // Nobody listens there: what these tests look at must not need it.
-    let redis = RedisConfig { url: "redis://127.0.0.1:1".into(), prefix: "test".to_owned() };
-    let redis = Redis::connect(&redis, &shutdown).unwrap();
-    let (secrets, users) = (Secrets::new(None, None), Users::default());
-    let backing = Backing { database, redis, secrets, users, metrics, shutdown };
-    Authenticator::new(config, environment, backing).unwrap()
+    let redis = "redis://127.0.0.1:1";
+    Replica::start(config, environment, database, redis).authenticator
+}
+
+/// An authenticator with what a test looks at or stops.
+struct Replica {
+    authenticator: Authenticator,
+    redis: Redis,
+    secrets: Secrets,
+    metrics: Metrics,
+    shutdown: Shutdown,
+}
+
+impl Replica {
+    /// One whose Redis is there.
+    fn start(
+        config: &AuthConfig,
+        environment: Environment,
+        database: Database,
+        redis: &str,
+    ) -> Self {
+        let (metrics, shutdown) = (Metrics::new().unwrap(), Shutdown::default());
+        let redis = RedisConfig { url: redis.into(), prefix: "test".to_owned() };
+        let redis = Redis::connect(&redis, &shutdown).unwrap();
+        let secrets = Secrets::new(Some("shared by replicas".into()), None);
+        let backing = Backing {
+            database,
+            redis: redis.clone(),
+            secrets: secrets.clone(),
+            users: Users::default(),
+            metrics: metrics.clone(),
+            shutdown: shutdown.clone(),
+        };
+        let authenticator = Authenticator::new(config, environment, backing).unwrap();
+        Self { authenticator, redis, secrets, metrics, shutdown }
+    }
 }
 
 /// A database that nothing may need.
