@@ -10,8 +10,9 @@ use crate::{
     accounts::Accounts,
     auth::{Authenticator, Backing, Secrets, Users},
     config::{Config, LiveProvider},
+    fleet::Fleet,
     lifecycle::Shutdown,
-    limits::Limits,
+    limits::{Leases, Limits},
     live::LiveService,
     model::Clock,
     postgres::Database,
@@ -33,6 +34,8 @@ pub struct App {
     pub database: Database,
     /// What replicas share.
     pub redis: Redis,
+    /// The replicas beside this one.
+    pub fleet: Fleet,
     /// Who verifies credentials.
     pub auth: Authenticator,
     /// Who counts what users do.
@@ -67,7 +70,10 @@ impl App {
         };
         let auth = Authenticator::new(&config.auth, config.environment, backing)
             .context("authentication could not be set up")?;
-        let limits = Limits::new(config.limits.clone(), redis.clone(), metrics.clone());
+        let fleet = Fleet::join(redis.clone(), &shutdown);
+        let (counted, leased) = (config.limits.clone(), config.limits.clone());
+        let limits = Limits::new(counted, redis.clone(), fleet.clone(), metrics.clone());
+        let leases = Leases::new(leased, redis.clone(), fleet.clone(), metrics.clone(), &shutdown);
         let accounts = Accounts { auth: auth.clone(), limits: limits.clone() };
         let usage = Usage::new(database.clone(), users, metrics.clone(), &shutdown, clock);
         let tracer = spans.as_ref().map(|spans| Tracer::new(spans, config.telemetry.sample_ratio));
@@ -81,9 +87,22 @@ impl App {
             shutdown: shutdown.clone(),
             idle: config.live.idle,
             checkpoint: config.live.checkpoint,
+            leases,
             slots: Arc::new(Semaphore::new(config.live.max_sessions)),
         };
-        Ok(Self { config, shutdown, metrics, database, redis, auth, limits, accounts, live, spans })
+        Ok(Self {
+            config,
+            shutdown,
+            metrics,
+            database,
+            redis,
+            fleet,
+            auth,
+            limits,
+            accounts,
+            live,
+            spans,
+        })
     }
 }
 

@@ -18,6 +18,7 @@ mod auth;
 mod backoff;
 pub mod cli;
 pub mod config;
+mod fleet;
 pub mod lifecycle;
 pub mod limits;
 pub mod live;

@@ -1,34 +1,43 @@
 //! How much each user may do, counted by all replicas together.
 
 mod action;
+mod breaker;
+mod gcra;
+mod leases;
+mod limiter;
+mod share;
+#[cfg(test)]
+mod tests;
 mod verdict;
 
 use std::sync::Arc;
 
 pub use action::LimitedAction;
+pub use leases::{Lease, Leases};
 pub use verdict::Verdict;
 
-use crate::{config::LimitsConfig, model::Plan, redis::Redis, telemetry::Metrics};
+use crate::{config::LimitsConfig, fleet::Fleet, model::Plan, redis::Redis, telemetry::Metrics};
+use limiter::{Act, Limiter};
 
 /// Counts what users do; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    redis: Redis,
     config: Arc<LimitsConfig>,
-    metrics: Metrics,
+    limiter: Arc<Limiter>,
 }
 
 impl Limits {
     /// Limits of that configuration.
-    pub fn new(config: LimitsConfig, redis: Redis, metrics: Metrics) -> Self {
-        Self { redis, config: Arc::new(config), metrics }
+    pub fn new(config: LimitsConfig, redis: Redis, fleet: Fleet, metrics: Metrics) -> Self {
+        let limiter = Arc::new(Limiter::new(redis, fleet, metrics));
+        Self { config: Arc::new(config), limiter }
     }
 
     /// Counts one act of a subject (an account, or the address of somebody unknown), or refuses it.
-    /// Nothing where the plan sets no limit.
+    /// Nothing where the plan sets no limit. Never fails: while Redis is away, this replica counts
+    /// its share.
     pub async fn check(&self, action: LimitedAction, subject: &str, plan: Plan) -> Option<Verdict> {
-        let _limit = action.allowance(&self.config).of(plan)?;
-        let _ = (&self.redis, &self.metrics, subject);
-        None
+        let limit = action.allowance(&self.config).of(plan)?;
+        Some(self.limiter.count(Act { action, subject, limit }).await)
     }
 }

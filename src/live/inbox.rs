@@ -9,7 +9,10 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use crate::model::AudioChunk;
+use crate::{
+    limits::Lease,
+    model::{AudioChunk, Error},
+};
 
 /// The queue between a doorway, which must not wait, and the session.
 #[derive(Debug)]
@@ -26,6 +29,8 @@ struct State {
     bound_bytes: usize,
     next_seq: u64,
     closed: bool,
+    /// The right to take audio; it ends with that.
+    lease: Option<Lease>,
 }
 
 enum Next {
@@ -46,8 +51,14 @@ pub enum Refused {
 impl Inbox {
     /// A queue for at most `bound_bytes` bytes of audio.
     pub fn new(bound_bytes: usize) -> Self {
-        let state =
-            State { chunks: VecDeque::new(), bytes: 0, bound_bytes, next_seq: 0, closed: false };
+        let state = State {
+            chunks: VecDeque::new(),
+            bytes: 0,
+            bound_bytes,
+            next_seq: 0,
+            closed: false,
+            lease: None,
+        };
         Self { state: Mutex::new(state), filled: Notify::new(), drained: Notify::new() }
     }
 
@@ -75,9 +86,13 @@ impl Inbox {
         Ok(seq)
     }
 
-    /// Takes no more audio; what waits is still handed out.
+    /// Takes no more audio, and ends the lease at once; what waits is still handed out.
     pub fn close(&self) {
-        self.lock().closed = true;
+        let mut state = self.lock();
+        state.closed = true;
+        let ended = state.lease.take();
+        drop(state);
+        drop(ended);
         self.filled.notify_one();
         self.drained.notify_waiters();
     }
@@ -102,6 +117,41 @@ impl Inbox {
             }
             drained.await;
         }
+    }
+
+    /// Waits until there is a chunk to hand out; false if there will be none any more.
+    pub async fn has_more(&self) -> bool {
+        loop {
+            let (more, closed) = {
+                let state = self.lock();
+                (!state.chunks.is_empty(), state.closed)
+            };
+            if more || closed {
+                return more;
+            }
+            self.filled.notified().await;
+        }
+    }
+
+    /// Keeps a lease for as long as audio is taken.
+    pub fn occupy(&self, lease: Lease) {
+        let mut state = self.lock();
+        let unused = if state.closed { Some(lease) } else { state.lease.replace(lease) };
+        drop(state);
+        drop(unused);
+    }
+
+    /// Ends the lease, unless audio waits; whether it did.
+    pub fn vacate(&self) -> bool {
+        let mut state = self.lock();
+        let ended = if state.chunks.is_empty() { state.lease.take() } else { None };
+        drop(state);
+        ended.is_some()
+    }
+
+    /// Why no more audio may be taken, if the lease was lost to others.
+    pub fn loss(&self) -> Option<Error> {
+        self.lock().lease.as_ref().and_then(Lease::loss)
     }
 
     fn has_room(&self) -> bool {

@@ -11,6 +11,7 @@ mod outbox;
 mod outcome;
 mod pace;
 mod payload;
+mod place;
 mod recovery;
 mod request;
 mod ring;
@@ -32,6 +33,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::{
     auth::Authenticator,
     lifecycle::Shutdown,
+    limits::Leases,
     model::{Clock, Error, ErrorKind},
     providers::Live,
     telemetry::{Metrics, Tracer},
@@ -69,6 +71,8 @@ pub struct LiveService {
     pub idle: Duration,
     /// How often usage is handed over.
     pub checkpoint: Duration,
+    /// Who counts the sessions of each account, over all replicas.
+    pub leases: Leases,
     /// Sessions that may run on this replica.
     pub slots: Arc<Semaphore>,
 }

@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
+use tokio::{
+    sync::OwnedSemaphorePermit,
+    time::{Instant, Interval, MissedTickBehavior, interval, sleep_until},
+};
 
 use super::{
     LiveService,
@@ -12,13 +15,14 @@ use super::{
     options::Options,
     outbox::{Letter, Outbox},
     outcome::{Outcome, Receipt},
+    place::Place,
     timeline::Timeline,
     trace::SessionTrace,
     upstream::{Upstream, Upstreamed},
     wire::{AudioAck, Event, SpeechStarted, Transcription, UtteranceEnd},
 };
 use crate::{
-    model::{AudioChunk, Segment, SessionId},
+    model::{AudioChunk, Error, Segment, SessionId},
     telemetry::{log_patterns, metrics::label},
     usage::{Meter, SessionStart},
 };
@@ -43,6 +47,7 @@ pub struct Session {
     caller: Arc<Caller>,
     options: Options,
     inbox: Arc<Inbox>,
+    place: Place,
     outbox: Arc<Outbox>,
     timeline: Timeline,
     trace: Option<SessionTrace>,
@@ -66,12 +71,14 @@ impl Session {
         outbox: Arc<Outbox>,
         id: SessionId,
     ) -> Self {
+        let place = Place::new(service.clone(), caller.clone(), id, inbox.clone());
         Self {
             id,
             service,
             caller,
             options,
             inbox,
+            place,
             outbox,
             timeline: Timeline::default(),
             trace: None,
@@ -100,7 +107,7 @@ impl Session {
             Err(error) => (Outcome::Failed(error), None),
             Ok(Some(intake)) => {
                 // Taken with the first audio: a session that sends none holds nobody's place.
-                let slot = match self.service.admit() {
+                let slot = match self.admit().await {
                     Ok(slot) => slot,
                     Err(error) => return (Outcome::Failed(error), None),
                 };
@@ -116,6 +123,13 @@ impl Session {
                 outcome
             }
         }
+    }
+
+    /// Takes a slot of this replica, and a place among the live sessions of all.
+    async fn admit(&mut self) -> Result<OwnedSemaphorePermit, Error> {
+        let slot = self.service.admit()?;
+        self.place.take().await?;
+        Ok(slot)
     }
 
     fn begin(&mut self) {
@@ -157,16 +171,18 @@ impl Session {
         loop {
             let finishing = deadline.is_some();
             let over = tokio::select! {
-                chunk = self.inbox.next(), if !finishing && upstream.has_room() => {
-                    match chunk {
-                        Some(chunk) => self.take(upstream, chunk),
-                        None => {
-                            upstream.finish();
-                            deadline = Some(Instant::now() + FINISHING);
-                        }
+                chunk = self.place.next(), if !finishing && upstream.has_room() => match chunk {
+                    Ok(Some(chunk)) => {
+                        self.take(upstream, chunk);
+                        None
                     }
-                    None
-                }
+                    Ok(None) => {
+                        upstream.finish();
+                        deadline = Some(Instant::now() + FINISHING);
+                        None
+                    }
+                    Err(refusal) => Some(Outcome::Failed(refusal)),
+                },
                 learned = upstream.next() => self.learn(upstream, learned),
                 _ = tick.tick() => self.tick(upstream),
                 () = shutdown.soft().cancelled(), if !draining => {
@@ -304,6 +320,9 @@ impl Session {
             self.acknowledge(durable_ms);
         }
         self.hurry(upstream, covered_ms);
+        if let Err(refusal) = self.place.look(self.received_at.elapsed()) {
+            return Some(Outcome::Failed(refusal));
+        }
         upstream.leave_if_mute().and_then(|left| self.learn(upstream, left))
     }
 

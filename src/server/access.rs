@@ -1,7 +1,5 @@
 //! Who may pass to a route: the credential is looked at before anything else of a request.
 
-use std::net::IpAddr;
-
 use axum::{
     Extension,
     extract::{Request, State},
@@ -28,17 +26,13 @@ pub(super) struct Gate {
 /// Lets an address pass so often; whoever is behind it is not known yet.
 pub(super) async fn counted(
     State((gate, action)): State<(Gate, LimitedAction)>,
-    Extension(ClientAddress(address)): Extension<ClientAddress>,
+    Extension(address): Extension<ClientAddress>,
     request: Request,
     next: Next,
 ) -> Response {
-    let verdict = gate.limits.check(action, &subject(address), Plan::Free).await;
+    let subject = format!("ip-{}", address.network());
+    let verdict = gate.limits.check(action, &subject, Plan::Free).await;
     admit(verdict, request, next).await
-}
-
-/// The name under which an address is counted: an IPv6 customer has a whole /64.
-fn subject(address: IpAddr) -> String {
-    format!("ip-{address}")
 }
 
 /// Lets any verified caller pass, who is then in the request's extensions.

@@ -27,6 +27,7 @@ pub(super) async fn run(app: &App) {
     if !app.live.usage.flush(limit.saturating_duration_since(Instant::now())).await {
         tracing::warn!("usage still waited for the database when the drain limit came");
     }
+    app.fleet.leave().await;
     tokio::time::sleep(NOTICES).await;
     app.shutdown.abort();
     if timeout(HARD, app.shutdown.wait()).await.is_err() {

@@ -2,6 +2,7 @@
 
 mod access;
 mod drain;
+mod edge;
 mod health;
 mod listener;
 mod observe;
@@ -53,7 +54,8 @@ impl Running {
         let address = socket.local_addr()?;
         let metrics_address = metrics_socket.as_ref().map(TcpListener::local_addr).transpose()?;
         let limit = app.config.server.max_connections;
-        listener::spawn(socket, router::service(&app), &shutdown, limit);
+        let service = router::service(&app, edge::Edge::new(&app)?);
+        listener::spawn(socket, service, &shutdown, limit);
         if let Some(socket) = metrics_socket {
             listener::spawn(socket, router::metrics(&app), &shutdown, limit);
         }

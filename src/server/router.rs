@@ -18,6 +18,7 @@ use tower_http::{
 
 use super::{
     access::Gate,
+    edge::Edge,
     health, observe, origin, pages,
     routes::{
         Access::{Own, Public, Tenant},
@@ -30,12 +31,13 @@ use crate::{
     config::Origins,
     live::{self, socketio, websocket},
     model::{Error, ErrorKind},
-    web::{client_address, error, request_id, request_id::RequestId},
+    web::{client_address, client_address::Proxies, error, request_id, request_id::RequestId},
 };
 
 /// The public service: routes, with Socket.IO beside them and CORS around both.
 pub(super) fn service(
     app: &Arc<App>,
+    edge: Edge,
 ) -> impl Service<Request<Body>, Response = Response, Error = Infallible, Future: Send>
 + Clone
 + Send
@@ -48,12 +50,14 @@ pub(super) fn service(
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
         .layer(middleware::from_fn_with_state(app.metrics.clone(), observe::requests));
-    let trusted = app.config.server.trusted_proxies;
+    let proxies = Proxies::new(app.config.server.trusted_proxies, app.config.is_production());
     let layers = ServiceBuilder::new()
         .layer(middleware::from_fn(request_id::assign))
-        .layer(middleware::from_fn_with_state(trusted, client_address::assign))
+        .layer(middleware::from_fn_with_state(proxies, client_address::assign))
         .layer(CatchPanicLayer::custom(panicked))
+        // Outside the edge, so that a browser may read what the edge refuses with.
         .layer(cors(app.config.server.cors_origins.clone()))
+        .layer(edge)
         .layer(middleware::from_fn_with_state(app.clone(), origin::check))
         .map_response(IntoResponse::into_response)
         .layer(socketio)

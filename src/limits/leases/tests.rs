@@ -1,0 +1,1 @@
+//! Leases of several replicas on a real Redis.
