@@ -93,6 +93,7 @@ fn assert_greeted(greetings: &[Value; 2], user_id: &str, auth_type: &str) {
 async fn a_token_of_the_tenant_gets_a_row_on_first_sight() {
     let (app, tenant) = start().await;
     let claims = tenant.claims("auth0|ada", AUDIENCE).with("email", "ada@example.com");
+    let claims = claims.with("email_verified", true);
     let token = tenant.mint(&claims).expect("a token");
     assert_greeted(&speak_at_both(&app, &token).await, "auth0|ada", "auth0");
     let row = "SELECT id FROM users WHERE auth0_sub = 'auth0|ada' AND email = 'ada@example.com'";

@@ -31,6 +31,10 @@ mod pages;
 #[cfg(feature = "local-speech")]
 mod real_speech;
 mod startup;
+mod tenant_accounts;
+mod tenant_keys;
+mod tenant_routes;
+mod tenant_userinfo;
 mod tidy;
 mod traces;
 mod upstream_faults;

@@ -40,11 +40,27 @@ pub enum Jwks {
     Slow(Duration),
 }
 
+/// How `/userinfo` answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Userinfo {
+    /// As it should.
+    Healthy,
+    /// With status 429 and that many seconds to wait.
+    Limited(u64),
+    /// With an error page and status 200.
+    Html,
+    /// With that many bytes of JSON.
+    Huge(usize),
+    /// Not at all.
+    Hang,
+}
+
 #[derive(Debug)]
 struct Tenant {
     issuer: String,
     keys: Mutex<Keys>,
     jwks: Mutex<Jwks>,
+    userinfo: Mutex<Userinfo>,
     counts: Mutex<HashMap<&'static str, u64>>,
     profiles: Mutex<HashMap<String, Value>>,
 }
@@ -81,6 +97,7 @@ impl Auth0 {
             issuer,
             keys: Mutex::new(keys),
             jwks: Mutex::new(Jwks::Healthy),
+            userinfo: Mutex::new(Userinfo::Healthy),
             counts: Mutex::default(),
             profiles: Mutex::default(),
         });
@@ -150,6 +167,11 @@ impl Auth0 {
     /// How the key set answers from now on.
     pub fn set_jwks(&self, jwks: Jwks) {
         *lock(&self.tenant.jwks) = jwks;
+    }
+
+    /// How `/userinfo` answers from now on.
+    pub fn set_userinfo(&self, userinfo: Userinfo) {
+        *lock(&self.tenant.userinfo) = userinfo;
     }
 
     /// What `/userinfo` tells of a subject; others get a profile made of their subject.
@@ -226,6 +248,22 @@ async fn jwks(State(tenant): State<Arc<Tenant>>) -> Response {
 
 async fn userinfo(State(tenant): State<Arc<Tenant>>, headers: HeaderMap) -> Response {
     tenant.note("userinfo");
+    let mode = lock(&tenant.userinfo).clone();
+    match mode {
+        Userinfo::Healthy => told(&tenant, &headers),
+        Userinfo::Limited(seconds) => {
+            let error = json!({ "error": "too_many_requests", "error_description": "slow down" });
+            let wait = [(header::RETRY_AFTER, seconds.to_string())];
+            (StatusCode::TOO_MANY_REQUESTS, wait, Json(error)).into_response()
+        }
+        Userinfo::Html => Html("<html><body>Service unavailable</body></html>").into_response(),
+        Userinfo::Huge(bytes) => Json(json!({ "padding": "x".repeat(bytes) })).into_response(),
+        Userinfo::Hang => std::future::pending().await,
+    }
+}
+
+/// What a healthy tenant says.
+fn told(tenant: &Tenant, headers: &HeaderMap) -> Response {
     let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let token = bearer.and_then(|value| value.strip_prefix("Bearer "));
     let keys: Vec<_> = {
@@ -237,7 +275,8 @@ async fn userinfo(State(tenant): State<Arc<Tenant>>, headers: HeaderMap) -> Resp
             .collect()
     };
     let subject = token.and_then(|token| token::verified_subject(token, &keys, &tenant.issuer));
-    let Some(subject) = subject else {
+    // A machine has no profile.
+    let Some(subject) = subject.filter(|subject| !subject.ends_with("@clients")) else {
         return (StatusCode::UNAUTHORIZED, "Unauthorized").into_response();
     };
     let profile = lock(&tenant.profiles).get(&subject).cloned();
