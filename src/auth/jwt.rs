@@ -44,7 +44,8 @@ pub(super) struct Auth0 {
     expected: Expected,
     jwks: Jwks,
     validation: Validation,
-    verified: Expiring<[u8; 32], VerifiedToken>,
+    /// With the id of the key that signed: who takes a key back takes back what it has signed.
+    verified: Expiring<[u8; 32], (String, VerifiedToken)>,
 }
 
 impl Auth0 {
@@ -59,8 +60,9 @@ impl Auth0 {
     pub(super) async fn verify(&self, token: &str) -> Result<VerifiedToken, Error> {
         let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
         let now = Clock.now();
-        if let Some(known) = self.verified.get(&digest)
+        if let Some((kid, known)) = self.verified.get(&digest)
             && known.expires_at > now
+            && self.jwks.known(&kid).is_some()
         {
             return Ok(known);
         }
@@ -76,7 +78,7 @@ impl Auth0 {
             expires_at: checked.expires_at,
         };
         let life = (verified.expires_at - now).to_std().unwrap_or(Duration::ZERO);
-        self.verified.insert(digest, verified.clone(), life.min(Duration::from_hours(24)));
+        self.verified.insert(digest, (kid, verified.clone()), life.min(Duration::from_hours(24)));
         Ok(verified)
     }
 

@@ -151,6 +151,17 @@ async fn a_rotation_in_a_flood_is_noticed_within_thirty_seconds() {
     assert_eq!(tenant.jwks_fetches(), 3);
 }
 
+/// A token that was accepted a moment ago is not, once the tenant has taken its key back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_is_taken_back_takes_its_tokens_along() {
+    let (apps, tenant, _redis) = start(1).await;
+    let old = tenant.token("auth0|ada", AUDIENCE).expect("a token");
+    assert_eq!(with(&apps[0], "/api/me", &old).await.0, 200);
+    tenant.replace_keys().expect("new keys");
+    assert!(accepts(&apps[0], &tenant).await, "the new keys are here");
+    assert_eq!(with(&apps[0], "/api/me", &old).await.0, 401);
+}
+
 /// Keys outlive the tenant, and whoever names another key is told when to come back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tenant_that_is_away_stops_nobody_whose_key_is_known() {
