@@ -30,6 +30,8 @@ mod outages;
 mod pages;
 #[cfg(feature = "local-speech")]
 mod real_speech;
+mod redis_rights;
+mod secret_rotation;
 mod startup;
 mod tenant_accounts;
 mod tenant_keys;
