@@ -74,14 +74,15 @@ pub(super) async fn run(
         None if arguments.safe => {
             add(database, administrator(&arguments.email), &arguments.password).await
         }
-        None => afresh(database, &arguments).await,
+        None => afresh(config, database, &arguments).await,
     }
 }
 
 /// Drops everything and makes it again.
-async fn afresh(database: &Database, arguments: &Arguments) -> anyhow::Result<()> {
+async fn afresh(config: &Config, database: &Database, arguments: &Arguments) -> anyhow::Result<()> {
     let admin = administrator(&arguments.email);
-    let usage_may_go = confirm(database, arguments).await?;
+    let server = config.database.options()?.get_host().to_owned();
+    let usage_may_go = confirm(database, &server, arguments).await?;
     let chosen = arguments.password.choose(&admin.user.email)?;
     drop_tables(database, usage_may_go).await?;
     super::migrate(database).await?;
@@ -100,10 +101,11 @@ async fn add(database: &Database, person: Person, password: &Password) -> anyhow
 }
 
 /// Asks what has to be asked before anything is dropped; whether recorded usage may go too.
-async fn confirm(database: &Database, arguments: &Arguments) -> anyhow::Result<bool> {
+async fn confirm(database: &Database, server: &str, arguments: &Arguments) -> anyhow::Result<bool> {
     let name = words::reach(database).await?;
     if !arguments.force {
-        let question = format!("Every table in database {name} will be dropped. Type yes: ");
+        let question =
+            format!("Every table in database {name} on {server} will be dropped. Type yes: ");
         ensure!(question::line(&question)?.trim() == "yes", "not confirmed; nothing was dropped");
     }
     let given = match &arguments.database {
@@ -129,30 +131,26 @@ async fn drop_tables(database: &Database, usage_may_go: bool) -> anyhow::Result<
     }
 }
 
-async fn make(database: &Database, person: Person, chosen: &Chosen) -> anyhow::Result<()> {
-    let user = NewUser { password_hash: chosen.hash()?, ..person.user };
-    let made = Directory::new(database.clone()).create_user_with_key(&user, person.key).await;
+async fn make(database: &Database, mut person: Person, chosen: &Chosen) -> anyhow::Result<()> {
+    person.user.password_hash = chosen.hash()?;
+    let directory = Directory::new(database.clone());
+    let made = directory.create_user_with_key(&person.user, person.key).await;
     match made.map_err(words::plain)? {
-        Some((id, key)) => super::print(&told(person.title, &user, person.key, id, &key, chosen)),
-        None => exists(&user.email, None),
+        Some((id, key)) => super::print(&told(&person, id, &key, chosen)),
+        None => exists(&person.user.email, None),
     }
 }
 
-fn told(
-    title: &str,
-    user: &NewUser,
-    key_name: &str,
-    id: i32,
-    key: &MintedKey,
-    chosen: &Chosen,
-) -> String {
-    let NewUser { email, plan, .. } = user;
+/// Everything that is shown this once.
+fn told(person: &Person, id: i32, key: &MintedKey, chosen: &Chosen) -> String {
+    let Person { title, user, key: key_name } = person;
+    let (email, plan) = (&user.email, user.plan.as_str());
     let password = chosen.news().map(|text| format!("Password: {text}\n")).unwrap_or_default();
+    let key = key.text.expose_secret();
     let last = if chosen.generated { "Neither is" } else { "It is not" };
     format!(
-        "{title} {email} was made, with id {id} and plan {}\n{password}{key_name}: {}\n{last} shown again\n",
-        plan.as_str(),
-        key.text.expose_secret(),
+        "{title} {email} was made, with id {id} and plan {plan}\n{password}{key_name}: {key}\n\
+         {last} shown again\n"
     )
 }
 

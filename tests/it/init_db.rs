@@ -179,7 +179,10 @@ async fn without_a_flag_it_asks_and_starts_afresh() {
     let done = scratch.run(&["--password-stdin"], &input(PASSWORD)).await;
     assert_done(&done);
     assert!(done.stdout.starts_with(DROPPED), "{}", done.stdout);
-    let asked = format!("Every table in database {} will be dropped. Type yes: ", scratch.name);
+    let asked = format!(
+        "Every table in database {} on 127.0.0.1 will be dropped. Type yes: ",
+        scratch.name
+    );
     assert!(done.stderr.starts_with(&asked), "{}", done.stderr);
     assert_eq!(scratch.rows().await, (1, 1, 0));
     let hash = scratch.hash("SELECT password_hash FROM users WHERE id <> 0").await;
