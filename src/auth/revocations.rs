@@ -77,11 +77,8 @@ impl Revocations {
     /// Tells every replica, this one included. Where Redis is away the others notice by themselves,
     /// within a minute.
     pub async fn announce(&self, revoked: &Revoked) {
-        let Ok(text) = serde_json::to_string(revoked) else { return };
-        let channel = self.redis.keys().revocations();
-        let told: Result<i64, _> = self.redis.client().publish(channel, text).await;
-        let outcome = match told {
-            Ok(_) => "announced",
+        let outcome = match publish(&self.redis, revoked).await {
+            Ok(()) => "announced",
             Err(error) => {
                 tracing::warn!("a revocation could not be announced: {error}");
                 "unannounced"
@@ -91,4 +88,10 @@ impl Revocations {
         // Not left to Redis for this replica's own sockets.
         let _sockets = self.heard.send(revoked.clone());
     }
+}
+
+/// Tells every replica that listens, and nobody else.
+pub async fn publish(redis: &Redis, revoked: &Revoked) -> Result<(), fred::error::Error> {
+    let text = serde_json::to_string(revoked).unwrap_or_default();
+    redis.client().publish(redis.keys().revocations(), text).await
 }

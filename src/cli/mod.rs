@@ -1,8 +1,15 @@
 //! The commands of the binary, and the exit codes by which scripts know what happened.
 
+mod announcement;
 mod healthcheck;
+mod init_db;
+mod key;
+mod question;
+mod table;
 #[cfg(test)]
 mod tests;
+mod user;
+mod words;
 
 use std::{
     fmt::Display,
@@ -29,7 +36,7 @@ struct Cli {
     command: Option<Command>,
 }
 
-#[derive(Clone, Copy, Debug, Default, Subcommand)]
+#[derive(Debug, Default, Subcommand)]
 enum Command {
     /// Run the service (the default)
     #[default]
@@ -45,6 +52,14 @@ enum Command {
         #[arg(long)]
         env_example: bool,
     },
+    /// Make the schema and the first administrator, or everything afresh
+    InitDb(init_db::Arguments),
+    /// Make, list and change users
+    #[command(subcommand)]
+    User(user::Command),
+    /// Make, list, revoke and renew API keys
+    #[command(subcommand)]
+    Key(key::Command),
     /// Ask the running service on this machine for /health; exit 0 if it is well
     Healthcheck,
 }
@@ -115,7 +130,19 @@ fn execute(command: Command, env: fn() -> Result<Env, String>) -> Result<(), Fai
         Command::Config { env_example: true, .. } => Ok(print(&config::env_example())?),
         Command::Config { .. } => Ok(print(&config::text())?),
         Command::Serve => serve(load(env)?),
-        Command::Migrate => Ok(runtime()?.block_on(migrate(&load(env)?))?),
+        Command::Migrate => on_database(&load(env)?, async |database| migrate(database).await),
+        Command::InitDb(arguments) => {
+            let config = load(env)?;
+            on_database(&config, async |db| init_db::run(&config, db, arguments).await)
+        }
+        Command::User(command) => {
+            let config = load(env)?;
+            on_database(&config, async |db| user::run(&config, db, command).await)
+        }
+        Command::Key(command) => {
+            let config = load(env)?;
+            on_database(&config, async |db| key::run(&config, db, command).await)
+        }
         Command::Healthcheck => {
             let port = load(env)?.server.port;
             Ok(runtime()?.block_on(healthcheck::ask(port))?)
@@ -141,9 +168,24 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     runtime.map_err(|error| Failure::Other(error.into()))
 }
 
-async fn migrate(config: &Config) -> anyhow::Result<()> {
-    let database = Database::new(&config.database)?;
-    match postgres::migrate(&database).await {
+/// Runs a command that needs Postgres, and closes its connections.
+fn on_database(
+    config: &Config,
+    command: impl AsyncFnOnce(&Database) -> anyhow::Result<()>,
+) -> Result<(), Failure> {
+    let runtime = runtime()?;
+    let done = runtime.block_on(async {
+        let database = Database::new(&config.database)?;
+        let done = command(&database).await;
+        database.close().await;
+        done
+    });
+    runtime.shutdown_timeout(LINGER);
+    Ok(done?)
+}
+
+async fn migrate(database: &Database) -> anyhow::Result<()> {
+    match postgres::migrate(database).await {
         Ok(()) => print("Database initialized successfully\n"),
         Err(error) => Err(anyhow::anyhow!("Database initialization failed: {error}")),
     }

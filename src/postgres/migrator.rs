@@ -32,14 +32,20 @@ fn migrations() -> Migrator {
     migrator
 }
 
-/// Runs the migrations once, on a connection of their own without a statement time-out.
-pub async fn migrate(database: &Database) -> Result<(), MigrateError> {
+/// A connection for work on the schema, without a statement time-out.
+pub(super) async fn connect(database: &Database) -> Result<PgConnection, sqlx::Error> {
     let connecting = PgConnection::connect_with(&database.options);
     let mut connection = tokio::time::timeout(CONNECT_DEADLINE, connecting)
         .await
-        .map_err(|_| MigrateError::Execute(sqlx::Error::PoolTimedOut))??;
+        .map_err(|_| sqlx::Error::PoolTimedOut)??;
     let session = "SET TimeZone = 'UTC'; SET statement_timeout = 0; SET lock_timeout = '10s'";
     sqlx::raw_sql(session).execute(&mut connection).await?;
+    Ok(connection)
+}
+
+/// Runs the migrations once, on a connection of their own.
+pub async fn migrate(database: &Database) -> Result<(), MigrateError> {
+    let mut connection = connect(database).await?;
     let migrating = migrations();
     let running = migrating.run_direct(None, &mut connection, false);
     let late = |_| Err(MigrateError::Execute(sqlx::Error::PoolTimedOut));

@@ -4,6 +4,7 @@ mod error;
 mod migrator;
 #[cfg(test)]
 pub(crate) mod private;
+mod reset;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,7 @@ use tokio::sync::watch;
 use error::query_error;
 pub use error::unavailable;
 pub use migrator::{Fatal, migrate};
+pub use reset::{NotReset, name, reset, usage_is_there};
 
 use crate::{
     config::DatabaseConfig,

@@ -10,6 +10,7 @@ mod process;
 mod services;
 #[cfg(feature = "local-speech")]
 mod speech;
+mod terminal;
 
 pub use app::{Setup, TestApp};
 pub use ledger::{Ledger, billed_once};
@@ -18,6 +19,7 @@ pub use process::ServiceProcess;
 pub use services::{postgres, redis_url};
 #[cfg(feature = "local-speech")]
 pub use speech::Speech;
+pub use terminal::Terminal;
 
 use std::time::Duration;
 
