@@ -94,6 +94,20 @@ async fn a_flood_is_one_fetch_whatever_the_tenant_answers() {
     }
 }
 
+/// The second replica boots while the first one fetches, and so do the first tokens come.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replicas_that_boot_wait_for_whoever_fetches() {
+    let tenant = Auth0::start().await.expect("a tenant");
+    tenant.set_jwks(Jwks::Slow(Duration::from_secs(2)));
+    let redis = Redis::start().expect("a redis");
+    let apps = setup(&tenant, &redis, "keys").start_many(2).await;
+    let (first, second) = tokio::join!(accepts(&apps[0], &tenant), accepts(&apps[1], &tenant));
+    assert!(first && second);
+    assert_eq!(tenant.jwks_fetches(), 1);
+    let adopted = |app: &TestApp| app.metric("jwks_copies_total", &["outcome=\"adopted\""]);
+    assert_eq!((adopted(&apps[0]), adopted(&apps[1])), (0, 1));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_without_redis_is_one_fetch_at_each_replica() {
     let (apps, tenant, mut redis) = start(2).await;
