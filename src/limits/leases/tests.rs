@@ -179,3 +179,22 @@ async fn without_redis_each_replica_grants_its_share() {
     stop_one.abort();
     stop_other.abort();
 }
+
+/// Shares that were rounded up, and then a Redis that forgets: whoever runs goes on.
+#[tokio::test]
+async fn sessions_beyond_the_cap_are_registered_too() {
+    let mut server = process::Redis::start().unwrap();
+    let limits = [("LIMIT_LIVE_SESSIONS", "1")];
+    let (one, stop_one) = replica(&server, &limits).await;
+    let (other, stop_other) = replica(&server, &limits).await;
+    let first = acquire(&one, "ann").await.unwrap();
+    server.kill().unwrap();
+    let second = acquire(&other, "ann").await.unwrap();
+    server.restart().unwrap();
+    until_held(&server, 2, SOON).await;
+    server.command(&["FLUSHALL"]).unwrap();
+    until_held(&server, 2, SOON).await;
+    assert!(first.loss().is_none() && second.loss().is_none());
+    stop_one.abort();
+    stop_other.abort();
+}
