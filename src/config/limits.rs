@@ -14,6 +14,7 @@ const GREATEST: u32 = 1_000_000;
 
 /// A number for everybody, with exceptions by plan; `None` is unlimited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::option_option, reason = "absent, unlimited and limited are three things")]
 pub struct Allowance {
     everybody: Option<u32>,
     plans: [Option<Option<u32>>; Plan::ALL.len()],

@@ -278,7 +278,11 @@ impl Client {
         self.service.metrics.live_sessions_ended.add(1, &labels);
         if let Outcome::Failed(error) = outcome {
             let (user, provider) = (&self.caller.principal.subject, self.service.live.name());
-            log_patterns::stream_failed(id, user, provider, error);
+            if error.kind == ErrorKind::RateLimited {
+                tracing::info!(session_id = %id, user, "a session was refused: {error}");
+            } else {
+                log_patterns::stream_failed(id, user, provider, error);
+            }
             let mut failure = Failure::of(error, self.service.clock.timestamp());
             failure.session_id = Some(id.to_string());
             self.outbox.push(Event::Error(failure));

@@ -60,6 +60,7 @@ impl Refusal {
             message: self.message,
             code: self.kind.code(),
             retryable: false,
+            retry_after_ms: None,
             timestamp,
             session_id: None,
             option: Some(self.option),

@@ -128,7 +128,9 @@ impl Session {
     /// Takes a slot of this replica, and a place among the live sessions of all.
     async fn admit(&mut self) -> Result<OwnedSemaphorePermit, Error> {
         let slot = self.service.admit()?;
-        self.place.take().await?;
+        let hard = self.service.shutdown.hard().clone();
+        let taken = hard.run_until_cancelled(self.place.take()).await;
+        taken.unwrap_or_else(|| self.service.open())?;
         Ok(slot)
     }
 

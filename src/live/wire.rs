@@ -211,6 +211,9 @@ pub struct Failure {
     pub code: &'static str,
     /// Whether the same may succeed later.
     pub retryable: bool,
+    /// When to try again, in milliseconds, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
     /// ISO 8601, UTC.
     pub timestamp: String,
     /// Our id of the session that failed, where one did.
@@ -233,6 +236,7 @@ impl Failure {
             message: error.detail.clone(),
             code,
             retryable,
+            retry_after_ms: error.retry_after.map(|wait| wait.as_millis() as u64),
             timestamp,
             session_id: None,
             option: None,

@@ -1,8 +1,10 @@
 //! Tables of the documents that repeat what the code says: each must say the same.
 
 use audio_transcription_api::{
+    config::{Config, VARIABLES},
+    limits::LimitedAction,
     live::{options, wire::Close},
-    model::ErrorKind,
+    model::{ErrorKind, Plan},
 };
 use axum::http::StatusCode;
 
@@ -87,6 +89,33 @@ fn close_codes() {
 fn every_close_is_in_the_list() {
     let arms = body(&read("src/live/wire.rs"), "fn reason(self)").matches("=>").count();
     assert_eq!(arms, Close::ALL.len(), "mend: add the new close to Close::ALL");
+}
+
+#[test]
+fn limited_actions() {
+    let documented = table(&read("docs/LIMITS.md"), "Acts in a minute");
+    let real = LimitedAction::ALL.map(|action| {
+        let row = documented.iter().find(|row| row[0] == action.name());
+        let name = row.map_or_else(String::new, |row| row[1].clone());
+        let variable = VARIABLES.iter().find(|variable| variable.name == name);
+        let default = variable.map_or("", |variable| variable.default);
+        format!("{} {name} {default} {}", action.name(), action.sentence())
+    });
+    let documented = documented.into_iter().map(|row| row.join(" "));
+    same(documented.collect(), real.to_vec(), "correct the table of acts in docs/LIMITS.md");
+}
+
+#[test]
+fn every_limited_action_has_the_variable_that_is_documented() {
+    for row in table(&read("docs/LIMITS.md"), "Acts in a minute") {
+        let action = LimitedAction::ALL.into_iter().find(|action| action.name() == row[0]);
+        let set = std::iter::once((row[1].clone(), "77".to_owned())).collect();
+        let config = Config::load(&set).expect("a good configuration");
+        let limit = action.expect("a known action").allowance(&config.limits).of(Plan::Free);
+        assert_eq!(limit, Some(77), "{}: correct its variable in docs/LIMITS.md", row[0]);
+    }
+    let arms = body(&read("src/limits/action.rs"), "fn name(self)").matches("=>").count();
+    assert_eq!(arms, LimitedAction::ALL.len(), "mend: add the new act to LimitedAction::ALL");
 }
 
 #[test]
