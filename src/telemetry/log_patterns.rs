@@ -55,6 +55,16 @@ pub fn invalid_api_key() {
     warn!("Invalid API key attempted");
 }
 
+/// A login session without a password began.
+pub fn session_created(user: &str) {
+    info!("Session created for user: {}", Clean(user));
+}
+
+/// A token of a login session came where they are not allowed.
+pub fn session_fallback_disabled() {
+    warn!("Session token fallback disabled (secure mode). Use an Auth0 token or an API key");
+}
+
 /// A live session's usage is in the table.
 pub fn usage_logged(user_id: i32, seconds: f64) {
     debug!("Usage logged for user {user_id}: {seconds:.3} seconds of live audio");
