@@ -121,15 +121,19 @@ async fn hear(revoked: &mut broadcast::Receiver<Revoked>) -> Revoked {
 async fn look(client: &Client) -> Option<bool> {
     let principal = client.standing().current();
     let answer = timeout(LOOK, client.service().auth.recheck(&principal)).await;
-    // Another one may have taken its place meanwhile.
-    let replaced = || !Arc::ptr_eq(&principal, &client.standing().current());
-    let (holds, outcome) = match answer {
-        Ok(Ok(())) => (Some(true), "holds"),
-        Ok(Err(error)) if error.kind == ErrorKind::Unauthenticated => (Some(replaced()), "ended"),
-        Ok(Err(_)) | Err(_) => (None, "unknown"),
+    let failed = match answer {
+        Ok(answer) => answer.err().map(|error| error.kind),
+        Err(_) => Some(ErrorKind::Timeout),
     };
+    let outcome = failed.map_or("ok", ErrorKind::code);
     client.service().metrics.rechecks.add(1, &[label("outcome", outcome)]);
-    holds
+    // Another one may have taken its place meanwhile.
+    let replaced = !Arc::ptr_eq(&principal, &client.standing().current());
+    match failed {
+        None => Some(true),
+        Some(ErrorKind::Unauthenticated) => Some(replaced),
+        Some(_) => None,
+    }
 }
 
 fn random(milliseconds: std::ops::Range<u64>) -> Duration {
