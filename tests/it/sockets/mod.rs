@@ -8,6 +8,7 @@ mod revocation;
 mod sessions;
 mod ticket_forgery;
 mod tickets;
+mod way;
 
 use serde_json::Value;
 use testkit::{auth0::Auth0, speech::sha256_hex};
