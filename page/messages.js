@@ -110,7 +110,7 @@ export const tokenMessage = (reason) => TOKEN_ENDED[reason ?? ''] ?? TOKEN_REFUS
 
 /** @param {number} leftMs @returns {Message} */
 export function expiringMessage(leftMs) {
-  return { tone: 'warning', title: `The token expires in ${durationText(leftMs)}.`, text: 'With a new one of yours everything goes on.' };
+  return { tone: 'warning', title: `The token expires in ${Math.ceil(leftMs / 1000)} seconds.`, text: 'With a new one of yours everything goes on.' };
 }
 
 /**
