@@ -31,6 +31,8 @@ async fn setup() -> (Setup, Auth0) {
 fn with_tenant(setup: Setup, tenant: &Auth0) -> Setup {
     setup
         .deepgram(oracle::numbered())
+        // One user stands at both doors at once.
+        .with("LIMIT_LIVE_SESSIONS", "10")
         .with("AUTH0_ISSUER_URL", tenant.issuer())
         .with("AUTH0_DOMAIN", "transcripts.eu.auth0.com")
         .with("AUTH0_AUDIENCE", AUDIENCE)
@@ -49,7 +51,7 @@ async fn execute(app: &TestApp, statement: &'static str) {
 
 /// The user 7 with [`USER_KEY`], whose row is number 3.
 async fn insert_key(app: &TestApp) {
-    execute(app, "INSERT INTO users (id, email) VALUES (7, 'ada@example.com')").await;
+    execute(app, "INSERT INTO users (id, email, plan) VALUES (7, 'ada@example.com', 'pro')").await;
     let insert = "INSERT INTO api_keys (id, user_id, name, key_hash, key_prefix) \
                   VALUES (3, 7, 'key', $1, 'usr_7_')";
     let insert = sqlx::query(insert).bind(sha256_hex(USER_KEY.as_bytes()));

@@ -18,7 +18,8 @@ async fn ask(url: &str, route: &str, body: &Value) -> (u16, Value) {
 }
 
 fn allowed() -> Setup {
-    Setup::new().with("ALLOW_INSECURE_SESSION_AUTH", "true").deepgram(oracle::numbered())
+    let setup = Setup::new().with("ALLOW_INSECURE_SESSION_AUTH", "true");
+    setup.with("LIMIT_LIVE_SESSIONS", "2").deepgram(oracle::numbered())
 }
 
 async fn login(app: &TestApp, username: &str) -> String {

@@ -128,6 +128,37 @@ async fn a_ticket_is_no_credential() {
     Way::WebSocketQuery.open(&app.url(), &ticket).await.expect("admitted");
 }
 
+/// A socket is counted when its ticket is issued, and not again when it is used.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sockets_are_limited_with_and_without_tickets() {
+    let apps = Setup::new().with("LIMIT_SOCKET_OPENS", "7").start_many(2).await;
+    insert_key(&apps[0]).await;
+    let urls = [apps[0].url(), apps[1].url()];
+    for (at, way) in Way::ALL.into_iter().enumerate() {
+        let (_, body) = ask_for_ticket(&urls[at % 2], USER_KEY).await;
+        let ticket = body["ticket"].as_str().unwrap_or_else(|| panic!("{body}"));
+        way.open(&urls[(at + 1) % 2], ticket).await.expect("admitted");
+    }
+    for door in Door::BOTH {
+        Line::open(door, &urls[0], USER_KEY).await.expect("admitted");
+    }
+    let told = ask_for_ticket(&urls[1], USER_KEY).await;
+    assert_eq!(code(&told), (429, "rate_limited"), "{told:?}");
+    let bearer = format!("Bearer {USER_KEY}");
+    let headers = [("authorization", bearer.as_str())];
+    let url = format!("{}/audio-stream", urls[1]);
+    let error = testkit::raw_ws::RawSocket::connect(&url, &headers).await.expect_err("refused");
+    let refused: &testkit::raw_ws::Refused = error.downcast_ref().expect("an answer");
+    assert_eq!(refused.status, 429);
+    let wait: u64 = refused.header("retry-after").expect("a wait").parse().expect("seconds");
+    assert!((1..=9).contains(&wait), "{wait}");
+    assert_eq!(refused.header("x-ratelimit-limit"), Some("7"));
+    assert_eq!(refused.header("x-ratelimit-remaining"), Some("0"));
+    let error = crate::harness::doors::socketio(&urls[0], USER_KEY).await.expect_err("refused");
+    assert!(error.to_string().contains(super::way::REJECTED), "{error}");
+    assert_eq!(apps[0].metric("sockets_refused_total", &["socketio", "rate_limited"]), 1);
+}
+
 /// A token in the address stays unread, beside whatever else is there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_in_the_address_opens_nothing() {
