@@ -120,7 +120,8 @@ async fn hear(revoked: &mut broadcast::Receiver<Revoked>) -> Revoked {
 /// Whether the credential that counts still holds; nothing if nobody can tell now.
 async fn look(client: &Client) -> Option<bool> {
     let principal = client.standing().current();
-    let answer = timeout(LOOK, client.service().auth.recheck(&principal)).await;
+    // In a box, which is there only now: a guard lives as long as its socket.
+    let answer = timeout(LOOK, Box::pin(client.service().auth.recheck(&principal))).await;
     let failed = match answer {
         Ok(answer) => answer.err().map(|error| error.kind),
         Err(_) => Some(ErrorKind::Timeout),
