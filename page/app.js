@@ -3,7 +3,7 @@
 import { Connection } from './connection.js';
 import { copyText, plainText, saveText, timedText } from './export.js';
 import { Facts } from './facts.js';
-import { TOKEN_REFUSED, closedMessage, lostMessage } from './messages.js';
+import { closedMessage, expiringMessage, lostMessage, serviceMessage, tokenMessage } from './messages.js';
 import { Microphone } from './microphone.js';
 import { Notices } from './notices.js';
 import { Options } from './options.js';
@@ -39,6 +39,8 @@ const facts = new Facts({
 const waveform = new Waveform(part('waveform'), part('meter'));
 const studio = new Studio({ connection, transcript, paper, waveform, facts, notices, options });
 let token = takeToken();
+/** Whether the token in use is about to end. */
+let expiring = false;
 
 /** @type {Record<string, string>} */
 const RECORD_TEXTS = { idle: 'Start', opening: 'Starting', live: 'Stop', stopping: 'Finishing', done: 'Start' };
@@ -74,6 +76,8 @@ function askToken(why) {
 /** @param {import('./protocol.js').StateChange} change */
 function connectionChanged({ state, retryInMs, reason }) {
   status.show(state, retryInMs);
+  expiring = false;
+  notices.hide('token');
   if (state === 'connected') notices.hide('connection');
   if (state === 'waiting') {
     const retry = { label: 'Try now', act: () => connection.retry() };
@@ -85,9 +89,16 @@ function connectionChanged({ state, retryInMs, reason }) {
   }
   if (state === 'rejected') {
     notices.hide('connection');
-    askToken(TOKEN_REFUSED);
+    askToken(tokenMessage(reason));
   }
   refresh();
+}
+
+/** @param {number} leftMs */
+function tokenExpires(leftMs) {
+  expiring = true;
+  const renew = { label: 'Enter a new token', act: () => askToken(null) };
+  notices.show('token', expiringMessage(leftMs), { actions: [renew] });
 }
 
 /** @param {string} given */
@@ -95,7 +106,8 @@ function enter(given) {
   token = given;
   part('token').value = '';
   part('token-form').hidden = true;
-  connection.open(token, options.lang);
+  if (expiring && connection.state === 'connected') connection.renew(token);
+  else connection.open(token, options.lang);
   refresh();
 }
 
@@ -125,6 +137,9 @@ function clear() {
 }
 
 connection.addEventListener('state', (event) => connectionChanged(/** @type {CustomEvent} */ (event).detail));
+connection.addEventListener('token_expiring', (event) => tokenExpires(/** @type {CustomEvent} */ (event).detail.expires_in_ms));
+connection.addEventListener('renewal_refused', (event) => askToken(serviceMessage(/** @type {CustomEvent} */ (event).detail)));
+connection.addEventListener('authenticated', () => ((expiring = false), notices.hide('token')));
 for (const name of ['phase', 'session', 'words']) studio.addEventListener(name, refresh);
 part('record').addEventListener('click', () => (studio.recording ? void studio.stop() : record(new Microphone())));
 part('sample').addEventListener('click', () => record(new Sample(new URL('./sample.wav', import.meta.url))));

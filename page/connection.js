@@ -6,9 +6,13 @@ import { io } from './vendor/socket.io.esm.min.js';
 
 /** All that a refused client is told. */
 const REJECTED = 'Connection rejected by server';
-const EVENTS = ['session_started', 'transcription', 'audio_ack', 'streaming_stopped', 'error'];
+const EVENTS = ['token_expiring', 'session_started', 'transcription', 'audio_ack', 'streaming_stopped', 'error'];
 /** Said before a close. Not `disconnecting`: that name is reserved, and the official client takes it for a parse error. */
 const FAREWELL = 'closing';
+/** Closes that another token mends, and nothing else. */
+const TOKEN_ENDS = ['token_expired', 'credential_revoked'];
+/** What may be said to a token that is to take the place of another. */
+const RENEWAL_ERRORS = ['unauthenticated', 'principal_mismatch', 'rate_limited', 'timeout', 'database_unavailable', 'dependency_unavailable'];
 const CONNECT_DEADLINE_MS = 10_000;
 const STABLE_MS = 5_000;
 const CONGESTED_PACKETS = 24;
@@ -16,7 +20,7 @@ const ACK_EVERY = 5;
 /** A replica that drains or starts may refuse a token that was good a moment ago. */
 const REFUSALS_BORNE = 3;
 
-/** Dispatches `state` and every event of the service as a CustomEvent of the same name. */
+/** Dispatches `state`, `authenticated`, `renewal_refused`, and every event of the service as a CustomEvent of the same name. */
 export class Connection extends EventTarget {
   /** @type {import('./protocol.js').ConnectionState} */
   state = 'closed';
@@ -28,6 +32,8 @@ export class Connection extends EventTarget {
   #socket = null;
   /** @type {import('./protocol.js').Closing | null} */
   #farewell = null;
+  /** The token that is being looked at in place of the present one. */
+  #renewal = '';
   #attempt = 0;
   #connectedAtMs = 0;
   #timer = 0;
@@ -47,7 +53,8 @@ export class Connection extends EventTarget {
     socket.on('connect_error', (/** @type {Error} */ error) => this.#refused(error));
     socket.on('disconnect', (/** @type {string} */ reason) => this.#lost(reason));
     socket.on(FAREWELL, (/** @type {any} */ farewell) => (this.#farewell = farewell ?? null));
-    for (const name of EVENTS) socket.on(name, (/** @type {unknown} */ detail) => this.#tell(name, detail));
+    for (const name of EVENTS) socket.on(name, (/** @type {any} */ detail) => this.#heard(name, detail));
+    socket.on('authenticated', () => this.#renewed(socket));
     this.retry();
   }
 
@@ -59,6 +66,12 @@ export class Connection extends EventTarget {
     this.#enter({ state: 'connecting' });
     this.#timer = window.setTimeout(() => this.#abandon(), CONNECT_DEADLINE_MS);
     this.#socket.connect();
+  }
+
+  /** Gives another token of the same user, beside whatever runs. @param {string} token */
+  renew(token) {
+    this.#renewal = token;
+    this.emit('authenticate', { token });
   }
 
   close() {
@@ -93,6 +106,7 @@ export class Connection extends EventTarget {
   #connected(socket) {
     clearTimeout(this.#timer);
     this.#refusalsLeft = REFUSALS_BORNE;
+    this.#renewal = '';
     this.#connectedAtMs = performance.now();
     this.#liveness.open(this.#connectedAtMs);
     socket.io.engine.on('packet', () => this.#liveness.heard(performance.now()));
@@ -118,9 +132,25 @@ export class Connection extends EventTarget {
     clearInterval(this.#watch);
     if (reason === 'io client disconnect') return;
     if (performance.now() - this.#connectedAtMs > STABLE_MS) this.#attempt = 0;
+    const ended = this.#farewell?.reason;
+    if (ended && TOKEN_ENDS.includes(ended)) return this.#enter({ state: 'rejected', reason: ended });
     const final = this.#farewell ? !this.#farewell.reconnect : reason === 'io server disconnect';
     if (final) this.#enter({ state: 'closed', reason: this.#farewell?.reason });
     else this.#wait();
+  }
+
+  /** @param {import('./vendor/socket.io.esm.min.js').Socket} socket */
+  #renewed(socket) {
+    socket.auth = { token: this.#renewal };
+    this.#renewal = '';
+    this.#tell('authenticated', null);
+  }
+
+  /** What is said of a token is not said of the session. @param {string} name @param {any} detail */
+  #heard(name, detail) {
+    const refused = name === 'error' && this.#renewal && RENEWAL_ERRORS.includes(detail?.code);
+    if (refused) this.#renewal = '';
+    this.#tell(refused ? 'renewal_refused' : name, detail);
   }
 
   #wait() {

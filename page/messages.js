@@ -45,6 +45,7 @@ const SERVICE = {
   rate_limited: { tone: 'warning', title: 'Too many sessions at once.', text: 'Wait a moment, or stop another one.' },
   quota_exceeded: { tone: 'error', title: 'The allowance of this account is used up.' },
   unauthenticated: { tone: 'error', title: 'The token is no longer valid.' },
+  principal_mismatch: { tone: 'error', title: 'That token belongs to somebody else.' },
   forbidden: { tone: 'error', title: 'This token may not transcribe live audio.' },
   provider_unavailable: { tone: 'warning', title: 'The speech engine cannot be reached.' },
   provider_rejected: { tone: 'error', title: 'The speech engine refused the request.' },
@@ -97,6 +98,20 @@ export const TOKEN_REFUSED = {
   title: 'The service refused the connection.',
   text: 'The token may have expired or been withdrawn. Your text stays on this page.',
 };
+
+/** @type {Record<string, Message>} by the reason of the close */
+const TOKEN_ENDED = {
+  token_expired: { tone: 'error', title: 'The token has expired.', text: 'Enter a new one. Your text stays on this page.' },
+  credential_revoked: { tone: 'error', title: 'The token was withdrawn.', text: 'Enter another one. Your text stays on this page.' },
+};
+
+/** @param {string | undefined} reason @returns {Message} */
+export const tokenMessage = (reason) => TOKEN_ENDED[reason ?? ''] ?? TOKEN_REFUSED;
+
+/** @param {number} leftMs @returns {Message} */
+export function expiringMessage(leftMs) {
+  return { tone: 'warning', title: `The token expires in ${Math.ceil(leftMs / 1000)} seconds.`, text: 'With a new one of yours everything goes on.' };
+}
 
 /**
  * @param {string | undefined} reason the service's own word

@@ -7,7 +7,7 @@ use opentelemetry_sdk::trace::SdkTracerProvider;
 use tokio::sync::Semaphore;
 
 use crate::{
-    accounts::Accounts,
+    accounts::{Accounts, Door},
     auth::{Authenticator, Backing, Secrets, Users},
     config::{Config, LiveProvider},
     fleet::Fleet,
@@ -74,11 +74,11 @@ impl App {
         let (counted, leased) = (config.limits.clone(), config.limits.clone());
         let limits = Limits::new(counted, redis.clone(), fleet.clone(), metrics.clone());
         let leases = Leases::new(leased, redis.clone(), fleet.clone(), metrics.clone(), &shutdown);
-        let accounts = Accounts { auth: auth.clone(), limits: limits.clone() };
         let usage = Usage::new(database.clone(), users, metrics.clone(), &shutdown, clock);
         let tracer = spans.as_ref().map(|spans| Tracer::new(spans, config.telemetry.sample_ratio));
         let live = LiveService {
             auth: auth.clone(),
+            limits: limits.clone(),
             live: provider(&config, &metrics, &shutdown).await?,
             usage,
             metrics: metrics.clone(),
@@ -90,6 +90,7 @@ impl App {
             leases,
             slots: Arc::new(Semaphore::new(config.live.max_sessions)),
         };
+        let accounts = Accounts { auth: auth.clone(), limits: limits.clone(), door: door(&live) };
         Ok(Self {
             config,
             shutdown,
@@ -104,6 +105,11 @@ impl App {
             spans,
         })
     }
+}
+
+fn door(live: &LiveService) -> Door {
+    let live = live.clone();
+    Door(Arc::new(move || live.welcome()))
 }
 
 /// Deepgram where there is a key, else the embedded engine, unless one of them was chosen.

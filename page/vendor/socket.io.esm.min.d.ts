@@ -4,6 +4,7 @@ export interface Engine {
   on(event: string, listener: (...args: any[]) => void): this;
 }
 export interface Socket {
+  auth: { token: string };
   connected: boolean;
   io: { engine: Engine };
   connect(): this;

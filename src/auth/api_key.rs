@@ -53,8 +53,17 @@ impl ApiKeys {
         Ok(principal)
     }
 
+    /// Whether the key with that digest may still be used, whatever is remembered of it.
+    pub(super) async fn recheck(&self, hash: &str) -> Result<(), Error> {
+        if self.look_up(hash).await?.is_none() {
+            self.known.retain(|known, _| known != hash);
+            return Err(invalid());
+        }
+        Ok(())
+    }
+
     /// Whose key has that digest, if it may be used now.
-    pub(super) async fn owner(&self, hash: &str) -> Result<Principal, Error> {
+    async fn owner(&self, hash: &str) -> Result<Principal, Error> {
         let row = match self.known.get(&hash.to_owned()) {
             Some(row) => row,
             None => self.look_up(hash).await?.ok_or_else(invalid)?,

@@ -7,11 +7,13 @@ use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
 use super::{
-    Credential, Revocations, Revoked, Secrets, Users, VerifiedToken,
+    Credential, Revocations, Revoked, Secrets, Ticket, Users, VerifiedToken,
     api_key::{ApiKeys, PREFIX},
     digest,
+    login_session::{self, LoginSessions},
     principal::{AuthType, Owner, Principal},
     tenant::Tenant,
+    ticket::Tickets,
     userinfo::Profile,
 };
 use crate::{
@@ -50,6 +52,9 @@ struct Inner {
     keys: ApiKeys,
     static_key: Option<[u8; 32]>,
     development: Option<DevelopmentToken>,
+    /// Where sessions without a password are allowed.
+    sessions: Option<LoginSessions>,
+    tickets: Tickets,
     revocations: Revocations,
     metrics: Metrics,
 }
@@ -70,13 +75,16 @@ impl Authenticator {
         backing: Backing,
     ) -> Result<Self, reqwest::Error> {
         let tenant = Tenant::new(config, &backing)?;
-        let Backing { database, redis, metrics, shutdown, .. } = backing;
+        let Backing { database, redis, secrets, metrics, shutdown, .. } = backing;
         let development = (environment == Environment::Development).then(DevelopmentToken::new);
+        let sessions = || LoginSessions::new(redis.clone(), secrets.clone());
         let this = Self(Arc::new(Inner {
             tenant,
             keys: ApiKeys::new(database, metrics.clone(), &shutdown),
             static_key: config.api_key.as_ref().map(|key| digest::bytes(key.expose_secret())),
             development,
+            sessions: config.allow_insecure_session_auth.then(sessions),
+            tickets: Tickets::new(redis.clone(), secrets),
             revocations: Revocations::new(redis, metrics.clone()),
             metrics,
         }));
@@ -88,6 +96,29 @@ impl Authenticator {
     /// Who tells and hears what holds no more.
     pub fn revocations(&self) -> &Revocations {
         &self.0.revocations
+    }
+
+    /// Login sessions without a password, where they are allowed.
+    pub fn sessions(&self) -> Option<&LoginSessions> {
+        self.0.sessions.as_ref()
+    }
+
+    /// A ticket for a socket of that caller, good once and for a moment.
+    ///
+    /// Fails with `DependencyUnavailable` while Redis is away.
+    pub async fn issue_ticket(&self, principal: &Principal) -> Result<Ticket, Error> {
+        self.0.tickets.issue(principal).await
+    }
+
+    /// Who was given that ticket, if what they were verified by still holds.
+    ///
+    /// Fails as [`Self::authenticate`] does, and with `DependencyUnavailable` while Redis is away.
+    pub async fn redeem_ticket(&self, ticket: &SecretString) -> Result<Principal, Error> {
+        let redeemed = async {
+            let principal = self.0.tickets.take(ticket).await?;
+            self.recheck(&principal).await.map(|()| principal)
+        };
+        self.0.counted_as("ticket", redeemed.await)
     }
 
     /// Tells every replica that something holds no more, and forgets it here at once.
@@ -106,8 +137,12 @@ impl Authenticator {
     /// Fails with `Unauthenticated` if it does not, and with another kind if nobody can tell now.
     pub async fn recheck(&self, principal: &Principal) -> Result<(), Error> {
         match &principal.credential {
-            Credential::ApiKey { hash, .. } => self.0.keys.owner(hash).await.map(drop),
+            Credential::ApiKey { hash, .. } => self.0.keys.recheck(hash).await,
             Credential::Auth0 => self.0.tenant.recheck(principal).await,
+            Credential::Session(digest) => match &self.0.sessions {
+                Some(sessions) => sessions.recheck(digest).await,
+                None => Err(not_enough_segments()),
+            },
             _ => Ok(()),
         }
     }
@@ -117,8 +152,8 @@ impl Authenticator {
         self.0.development.as_ref().map(|token| token.text.expose_secret())
     }
 
-    /// Who presents this credential: an Auth0 token, an API key, the static key, or the
-    /// development token.
+    /// Who presents this credential: an Auth0 token, an API key, the static key, a login session, or
+    /// the development token.
     ///
     /// Fails with `Unauthenticated` and the contract's text, with `DatabaseUnavailable` where
     /// Postgres is needed and away, and with `Internal` where Auth0 is needed and not configured.
@@ -135,11 +170,12 @@ impl Authenticator {
         if token.starts_with(PREFIX) {
             return inner.counted(AuthType::ApiKey, inner.key_owner(token).await);
         }
+        if token.starts_with(login_session::PREFIX) {
+            return inner.counted(AuthType::Session, inner.session_user(token).await);
+        }
         if !token.contains('.') {
             log_patterns::invalid_api_key();
-            let error =
-                Error::new(ErrorKind::Unauthenticated, "Invalid token: Not enough segments");
-            return inner.counted(AuthType::Legacy, Err(error));
+            return inner.counted(AuthType::Legacy, Err(not_enough_segments()));
         }
         self.authenticate_tenant(token).await.map(|(_, principal)| principal)
     }
@@ -163,6 +199,18 @@ impl Authenticator {
 }
 
 impl Inner {
+    async fn session_user(&self, token: &str) -> Result<Principal, Error> {
+        let Some(sessions) = &self.sessions else {
+            log_patterns::session_fallback_disabled();
+            return Err(not_enough_segments());
+        };
+        let verified = sessions.verify(token).await;
+        if let Err(error) = &verified {
+            log_patterns::authentication_failed(&error.detail);
+        }
+        verified
+    }
+
     async fn key_owner(&self, key: &str) -> Result<Principal, Error> {
         let owner = self.keys.verify(key).await;
         match &owner {
@@ -176,8 +224,12 @@ impl Inner {
     }
 
     fn counted<T>(&self, kind: AuthType, result: Result<T, Error>) -> Result<T, Error> {
+        self.counted_as(kind.label(), result)
+    }
+
+    fn counted_as<T>(&self, kind: &'static str, result: Result<T, Error>) -> Result<T, Error> {
         let outcome = result.as_ref().map_or_else(|error| error.kind.code(), |_| "ok");
-        let labels = [label("type", kind.label()), label("outcome", outcome)];
+        let labels = [label("type", kind), label("outcome", outcome)];
         self.metrics.authentications.add(1, &labels);
         result
     }
@@ -188,6 +240,10 @@ impl DevelopmentToken {
         let text = format!("dev_{}", URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()));
         Self { digest: digest::bytes(&text), text: SecretString::from(text) }
     }
+}
+
+fn not_enough_segments() -> Error {
+    Error::new(ErrorKind::Unauthenticated, "Invalid token: Not enough segments")
 }
 
 fn system_user() -> Principal {

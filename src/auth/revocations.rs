@@ -4,6 +4,7 @@ use fred::interfaces::PubsubInterface;
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
+use super::principal::{Credential, Owner, Principal};
 use crate::{
     lifecycle::Shutdown,
     redis::{Heard, Redis},
@@ -28,6 +29,20 @@ pub enum Revoked {
     Session(String),
     /// Anything: announcements may have been missed.
     Unknown,
+}
+
+impl Revoked {
+    /// Whether it may be about what that caller was verified by.
+    pub fn concerns(&self, principal: &Principal) -> bool {
+        match (self, &principal.credential) {
+            (Self::Unknown, _) => true,
+            (Self::User(id), _) => principal.owner == Owner::User(*id),
+            (Self::Key(id), Credential::ApiKey { id: ours, .. }) => id == ours,
+            (Self::Token(id), Credential::Local { jti, family }) => id == jti || id == family,
+            (Self::Session(digest), Credential::Session(ours)) => digest == ours,
+            _ => false,
+        }
+    }
 }
 
 /// Tells and hears revocations; cheap to clone.
@@ -94,4 +109,39 @@ impl Revocations {
 pub async fn publish(redis: &Redis, revoked: &Revoked) -> Result<(), fred::error::Error> {
     let text = serde_json::to_string(revoked).unwrap_or_default();
     redis.client().publish(redis.keys().revocations(), text).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{auth::AuthType, model::Plan};
+
+    fn of(owner: Owner, credential: Credential) -> Principal {
+        let (subject, plan, expires_at) = ("7".to_owned(), Plan::Free, None);
+        Principal { subject, owner, auth_type: AuthType::Local, plan, expires_at, credential }
+    }
+
+    #[test]
+    fn a_revocation_concerns_what_it_names() {
+        let text = |text: &str| text.to_owned();
+        let key = of(Owner::User(7), Credential::ApiKey { id: 3, hash: text("h") });
+        let local = Credential::Local { jti: text("j"), family: text("f") };
+        let local = of(Owner::User(8), local);
+        let session = of(Owner::Session(text("ann")), Credential::Session(text("d")));
+        let all = [&key, &local, &session];
+        let cases = [
+            (Revoked::Key(3), [true, false, false]),
+            (Revoked::Key(7), [false, false, false]),
+            (Revoked::User(7), [true, false, false]),
+            (Revoked::User(8), [false, true, false]),
+            (Revoked::Token(text("j")), [false, true, false]),
+            (Revoked::Token(text("f")), [false, true, false]),
+            (Revoked::Token(text("d")), [false, false, false]),
+            (Revoked::Session(text("d")), [false, false, true]),
+            (Revoked::Unknown, [true, true, true]),
+        ];
+        for (revoked, expected) in cases {
+            assert_eq!(all.map(|principal| revoked.concerns(principal)), expected, "{revoked:?}");
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! A connected client: turns what a doorway hears into sessions, and keeps at most one at a time.
 
+mod parting;
+
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -20,6 +22,7 @@ use super::{
     outcome::Outcome,
     payload::Payload,
     session::Session,
+    standing::Standing,
     wire::{Close, Connected, Event, Failure, Notice, SessionStarted, not_ready},
 };
 use crate::{
@@ -35,6 +38,7 @@ pub struct Client {
     caller: Arc<Caller>,
     outbox: Arc<Outbox>,
     phase: Arc<Mutex<Phase>>,
+    standing: Arc<Standing>,
     /// Whether the client knows that its audio is being refused.
     told_overloaded: Arc<AtomicBool>,
     /// Which of the client's faults the log knows of: empty, undecodable, unasked audio.
@@ -64,17 +68,28 @@ pub enum Taken {
 
 impl Client {
     /// A client that has just been admitted.
-    pub fn new(service: LiveService, caller: Caller) -> Self {
+    pub fn new(service: LiveService, caller: Caller, standing: Standing) -> Self {
         let outbox = Arc::new(Outbox::new(service.metrics.clone()));
         service.metrics.sockets.add(1, &[label("door", caller.door)]);
         let phase = Arc::new(Mutex::new(Phase::Fresh));
+        let (caller, standing) = (Arc::new(caller), Arc::new(standing));
         let (told_overloaded, complained) = (Arc::default(), Arc::default());
-        Self { service, caller: Arc::new(caller), outbox, phase, told_overloaded, complained }
+        Self { service, caller, outbox, phase, standing, told_overloaded, complained }
     }
 
     /// Events for this client.
     pub fn outbox(&self) -> &Arc<Outbox> {
         &self.outbox
+    }
+
+    /// What it needs.
+    pub fn service(&self) -> &LiveService {
+        &self.service
+    }
+
+    /// What its right to be here stands on.
+    pub fn standing(&self) -> &Standing {
+        &self.standing
     }
 
     /// Greets, and says at once if its language cannot be heard here.
@@ -112,6 +127,10 @@ impl Client {
 
     /// Offers decoded audio.
     pub fn offer(&self, bytes: Bytes, received_at: Instant) -> Taken {
+        if self.standing.parting().is_some() {
+            self.count_dropped("closed");
+            return Taken::Refused;
+        }
         let inbox = match self.inbox() {
             Ok(inbox) => inbox,
             Err(None) => return Taken::Refused,
@@ -228,7 +247,7 @@ impl Client {
         if let Some(wanted) = &options.fell_back_from {
             log_patterns::language_fell_back(&self.caller.principal.subject, wanted);
         }
-        if let Err(error) = self.service.welcome() {
+        if let Err(error) = self.may_begin() {
             self.fail(&error);
             return None;
         }
@@ -237,6 +256,13 @@ impl Client {
         self.announce(id, &options);
         self.spawn(id, options, inbox.clone());
         Some((id, inbox))
+    }
+
+    fn may_begin(&self) -> Result<(), Error> {
+        if self.standing.parting().is_some() {
+            return Err(Error::new(ErrorKind::Unauthenticated, "the credential has ended"));
+        }
+        self.service.welcome()
     }
 
     fn announce(&self, id: SessionId, options: &options::Options) {
@@ -298,7 +324,9 @@ impl Client {
             log_patterns::streaming_stopped(id, &self.caller.principal.subject);
             self.outbox.push(self.stopped(Some(id)));
         }
-        if self.service.shutdown.soft().is_cancelled() {
+        if let Some(close) = self.standing.parting() {
+            self.outbox.close(close);
+        } else if self.service.shutdown.soft().is_cancelled() {
             self.outbox.close(Close::Draining);
         }
     }
@@ -326,13 +354,6 @@ impl Client {
 
     fn count_dropped(&self, reason: &'static str) {
         self.service.metrics.audio_dropped.add(1, &[label("reason", reason)]);
-    }
-
-    /// The replica drains: a client without a session is let go at once, the others after theirs.
-    pub fn drain(&self) {
-        if matches!(*self.lock(), Phase::Fresh | Phase::Stopped) {
-            self.outbox.close(Close::Draining);
-        }
     }
 
     /// Who waits for this client's tasks.

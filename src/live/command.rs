@@ -11,6 +11,8 @@ pub enum Command {
     Start(Map<String, Value>),
     /// `stop_streaming`.
     Stop,
+    /// `authenticate`, with its token if there is one.
+    Authenticate(Option<String>),
 }
 
 impl Command {
@@ -22,12 +24,23 @@ impl Command {
         match message.remove("type") {
             Some(Value::String(name)) if name == "start_streaming" => Ok(Self::Start(message)),
             Some(Value::String(name)) if name == "stop_streaming" => Ok(Self::Stop),
+            Some(Value::String(name)) if name == "authenticate" => {
+                Ok(Self::Authenticate(token(message)))
+            }
             Some(Value::String(name)) => {
                 let shown: String = name.chars().take(40).collect();
                 Err(Error::invalid(format!("unknown message type {shown}")))
             }
             _ => Err(Error::invalid("a message is a JSON object with a type")),
         }
+    }
+}
+
+/// The token in the payload of `authenticate`.
+pub fn token(mut payload: Map<String, Value>) -> Option<String> {
+    match payload.remove("token") {
+        Some(Value::String(token)) => Some(token),
+        _ => None,
     }
 }
 
@@ -40,6 +53,10 @@ mod tests {
         assert_eq!(Command::parse(r#"{"type":"stop_streaming"}"#).expect("stop"), Command::Stop);
         let start = Command::parse(r#"{"type":"start_streaming","lang":"it"}"#).expect("start");
         assert!(matches!(start, Command::Start(options) if options["lang"] == "it"));
+        let authenticate = Command::parse(r#"{"type":"authenticate","token":"t"}"#).expect("token");
+        assert_eq!(authenticate, Command::Authenticate(Some("t".to_owned())));
+        let without = Command::parse(r#"{"type":"authenticate","token":7}"#).expect("no token");
+        assert_eq!(without, Command::Authenticate(None));
         for bad in ["", "[]", "{}", r#"{"type":1}"#, r#"{"type":"reboot"}"#, "\u{0}"] {
             assert!(Command::parse(bad).is_err(), "{bad}");
         }

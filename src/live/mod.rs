@@ -4,6 +4,8 @@ mod arguments;
 mod caller;
 mod client;
 mod command;
+mod entry;
+mod guard;
 mod inbox;
 mod intake;
 pub mod options;
@@ -19,6 +21,7 @@ mod said;
 mod session;
 pub mod socketio;
 mod splice;
+mod standing;
 mod timeline;
 mod trace;
 mod upstream;
@@ -33,7 +36,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::{
     auth::Authenticator,
     lifecycle::Shutdown,
-    limits::Leases,
+    limits::{Leases, Limits},
     model::{Clock, Error, ErrorKind},
     providers::Live,
     telemetry::{Metrics, Tracer},
@@ -55,6 +58,8 @@ fn full() -> Error {
 pub struct LiveService {
     /// Who verifies credentials.
     pub auth: Authenticator,
+    /// Who counts what users do.
+    pub limits: Limits,
     /// Who transcribes.
     pub live: Live,
     /// Who bills.
@@ -84,7 +89,7 @@ impl LiveService {
     }
 
     /// Whether a session could start now; takes nothing.
-    fn welcome(&self) -> Result<(), Error> {
+    pub fn welcome(&self) -> Result<(), Error> {
         self.live.available()?;
         self.open()?;
         if self.slots.available_permits() == 0 { Err(full()) } else { Ok(()) }
@@ -96,23 +101,5 @@ impl LiveService {
             return Err(Error::new(ErrorKind::ShuttingDown, "the replica is shutting down"));
         }
         Ok(())
-    }
-
-    /// Verifies a credential within a deadline.
-    async fn authenticate(&self, token: Option<&str>) -> Result<crate::auth::Principal, Error> {
-        let Some(token) = token.filter(|token| !token.is_empty()) else {
-            let text = "No authentication token provided";
-            return Err(Error::new(ErrorKind::Unauthenticated, text));
-        };
-        let late =
-            || Error::new(ErrorKind::Timeout, "the credential could not be verified in time");
-        let verified = tokio::time::timeout(AUTHENTICATION, self.auth.authenticate(token)).await;
-        verified.unwrap_or_else(|_| Err(late())).map_err(|mut error| {
-            // A door that cannot verify a token refuses it; `/api/*` alone owes the contract a 500.
-            if error.kind == ErrorKind::Internal {
-                error.kind = ErrorKind::Unauthenticated;
-            }
-            error
-        })
     }
 }

@@ -2,9 +2,13 @@
 
 use std::net::IpAddr;
 
-use axum::http::{header, request::Parts};
+use axum::http::{HeaderMap, header, request::Parts};
+use secrecy::SecretString;
 
 use crate::{model::Language, web::client_address::ClientAddress};
+
+/// The subprotocol that is followed by a stream ticket.
+pub const TICKET: &str = "ticket";
 
 /// The language in the query, and the code that was asked for if it is not one of the contract's.
 pub fn language(parts: &Parts) -> (Language, Option<String>) {
@@ -15,6 +19,23 @@ pub fn language(parts: &Parts) -> (Language, Option<String>) {
             None => (Language::ENGLISH, Some(code.chars().take(40).collect())),
         },
     }
+}
+
+/// The stream ticket in the query.
+pub fn ticket(parts: &Parts) -> Option<SecretString> {
+    query(parts, "ticket").map(SecretString::from)
+}
+
+/// The stream ticket after the subprotocol of that name, if it is offered: the only header that a
+/// browser's WebSocket can be given.
+pub fn offered_ticket(headers: &HeaderMap) -> Option<SecretString> {
+    let values = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).into_iter();
+    let mut names = values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim);
+    names.find(|name| *name == TICKET)?;
+    Some(SecretString::from(names.next().unwrap_or_default()))
 }
 
 fn query(parts: &Parts, name: &str) -> Option<String> {

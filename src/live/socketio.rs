@@ -22,8 +22,12 @@ use super::{
     arguments::{Audio, Options},
     caller::Caller,
     client::{Client, Taken},
+    command,
+    entry::Presented,
+    guard,
     outbox::Letter,
     request,
+    standing::Standing,
     wire::{Close, MAX_MESSAGE_BYTES},
 };
 use crate::{
@@ -81,13 +85,14 @@ async fn admit(
 ) -> Result<(), Rejected> {
     let parts = socket.req_parts();
     let payload = auth.ok();
-    let token = payload.as_ref().and_then(|auth| auth.get("token")?.as_str());
-    let token = token.or_else(|| credential::any(&parts.headers));
-    let verified = match service.open() {
-        Ok(()) => service.authenticate(token).await,
-        Err(draining) => Err(draining),
+    let given = |name: &str| payload.as_ref()?.get(name)?.as_str();
+    let presented = Presented {
+        token: given("token").or_else(|| credential::any(&parts.headers)),
+        ticket: given("ticket").map(Into::into).or_else(|| request::ticket(parts)),
     };
-    let principal = verified.map_err(|error| reject(&service, &error))?;
+    let entered = service.enter(presented).await;
+    let admitted = entered.map_err(|refusal| reject(&service, &refusal.error))?;
+    let principal = admitted.principal.clone();
     let (language, fell_back_from) = request::language(parts);
     if let Some(wanted) = fell_back_from {
         log_patterns::language_fell_back(&principal.subject, &wanted);
@@ -99,7 +104,7 @@ async fn admit(
         user_agent: request::user_agent(parts),
         door: DOOR,
     };
-    register(&socket, &Client::new(service, caller));
+    register(&socket, &Client::new(service, caller, Standing::of(admitted)));
     Ok(())
 }
 
@@ -129,6 +134,12 @@ fn register(socket: &SocketRef, client: &Client) {
     let stopping = client.clone();
     socket.on("stop_streaming", move |ack: AckSender| {
         stopping.stop();
+        acknowledge(ack);
+        ready(())
+    });
+    let renewing = client.clone();
+    socket.on("authenticate", move |payload: Options, ack: AckSender| {
+        renewing.authenticate(payload.0.and_then(command::token));
         acknowledge(ack);
         ready(())
     });
@@ -174,6 +185,7 @@ async fn welcome(socket: SocketRef) {
                 client.drain();
                 std::future::pending::<()>().await;
             } => {}
+            close = guard::watch(&client) => end(&socket, close).await,
         }
     });
 }
@@ -218,9 +230,11 @@ async fn end(socket: &SocketRef, close: Close) {
     if socket.emit(notice.name(), &notice).is_ok() {
         tokio::time::sleep(NOTICE).await;
     }
-    let kill = socket.req_parts().extensions.get::<Kill>().cloned();
-    match kill.filter(|_| close.reconnect()) {
-        Some(kill) => kill.now(),
-        None => drop(socket.clone().disconnect()),
+    let kill = socket.req_parts().extensions.get::<Kill>();
+    // A disconnect that finds no room does not close.
+    if (close.reconnect() || socket.clone().disconnect().is_err())
+        && let Some(kill) = kill
+    {
+        kill.now();
     }
 }

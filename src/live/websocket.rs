@@ -31,8 +31,11 @@ use super::{
     caller::Caller,
     client::{Client, Taken},
     command::Command,
+    entry::{Presented, Refusal},
+    guard,
     payload::Payload,
     request,
+    standing::Standing,
     wire::{Close, MAX_MESSAGE_BYTES},
 };
 use crate::{
@@ -60,14 +63,17 @@ pub async fn upgrade(State(service): State<LiveService>, request: Request) -> Re
     let Some((key, upgrade)) = handshake(&mut parts) else {
         return upgrade_required(&parts);
     };
-    let verified = match service.open() {
-        Ok(()) => service.authenticate(credential::any(&parts.headers)).await,
-        Err(draining) => Err(draining),
+    let offered = request::offered_ticket(&parts.headers);
+    let subprotocol = offered.is_some();
+    let presented = Presented {
+        token: credential::any(&parts.headers),
+        ticket: request::ticket(&parts).or(offered),
     };
-    let principal = match verified {
-        Ok(principal) => principal,
+    let admitted = match service.enter(presented).await {
+        Ok(admitted) => admitted,
         Err(refusal) => return refuse(&service, &refusal, &parts),
     };
+    let principal = admitted.principal.clone();
     let (language, fell_back_from) = request::language(&parts);
     if let Some(wanted) = fell_back_from {
         log_patterns::language_fell_back(&principal.subject, &wanted);
@@ -75,8 +81,8 @@ pub async fn upgrade(State(service): State<LiveService>, request: Request) -> Re
     let (ip, user_agent) = (request::ip(&parts), request::user_agent(&parts));
     let caller = Caller { principal, language, ip, user_agent, door: DOOR };
     let shutdown = service.shutdown.clone();
-    shutdown.spawn(serve(service, caller, upgrade));
-    switch(&key)
+    shutdown.spawn(serve(service, caller, Standing::of(admitted), upgrade));
+    switch(&key, subprotocol)
 }
 
 /// What a plain request is told (RFC 9110 §15.5.22).
@@ -88,11 +94,16 @@ fn upgrade_required(parts: &Parts) -> Response {
     response
 }
 
-fn refuse(service: &LiveService, refusal: &Error, parts: &Parts) -> Response {
-    log_patterns::connection_rejected(&refusal.detail);
-    let labels = [label("door", DOOR), label("reason", refusal.kind.code())];
+fn refuse(service: &LiveService, refusal: &Refusal, parts: &Parts) -> Response {
+    let Refusal { error, verdict } = refusal;
+    log_patterns::connection_rejected(&error.detail);
+    let labels = [label("door", DOOR), label("reason", error.kind.code())];
     service.metrics.sockets_refused.add(1, &labels);
-    error::render(refusal, parts.extensions.get::<RequestId>())
+    let mut response = error::render(error, parts.extensions.get::<RequestId>());
+    if let Some(verdict) = verdict {
+        verdict.tell(response.headers_mut());
+    }
+    response
 }
 
 /// The accept key and the connection of a valid upgrade request (RFC 6455 §4.2.1).
@@ -111,7 +122,8 @@ fn names(headers: &HeaderMap, name: &header::HeaderName, token: &str) -> bool {
     values.flat_map(|value| value.split(',')).any(|part| part.trim().eq_ignore_ascii_case(token))
 }
 
-fn switch(key: &str) -> Response {
+/// Switches; a client that offered a subprotocol gives up unless one is chosen.
+fn switch(key: &str, subprotocol: bool) -> Response {
     let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
     let headers = response.headers_mut();
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
@@ -119,10 +131,14 @@ fn switch(key: &str) -> Response {
     if let Ok(key) = HeaderValue::from_str(key) {
         headers.insert(header::SEC_WEBSOCKET_ACCEPT, key);
     }
+    if subprotocol {
+        let name = HeaderValue::from_static(request::TICKET);
+        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, name);
+    }
     response
 }
 
-async fn serve(service: LiveService, caller: Caller, upgrade: OnUpgrade) {
+async fn serve(service: LiveService, caller: Caller, standing: Standing, upgrade: OnUpgrade) {
     let Ok(Ok(upgraded)) = timeout(SILENCE, upgrade).await else {
         service.metrics.sockets_refused.add(1, &[label("door", DOOR), label("reason", "upgrade")]);
         return;
@@ -135,12 +151,13 @@ async fn serve(service: LiveService, caller: Caller, upgrade: OnUpgrade) {
         .max_frame_size(Some(MAX_MESSAGE_BYTES));
     let io = TokioIo::new(upgraded);
     let socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
-    let client = Client::new(service, caller);
+    let client = Client::new(service, caller, standing);
     client.greet();
     let (mut sink, mut stream) = socket.split();
     let ended = tokio::select! {
         ended = read(&client, &mut stream) => ended,
         ended = write(&client, &mut sink) => ended,
+        close = guard::watch(&client) => Some(frame(close)),
     };
     client.gone();
     // A peer that is gone needs no goodbye, and one that reads nothing gets none.
@@ -207,6 +224,7 @@ fn obey(client: &Client, text: &str) {
     match Command::parse(text) {
         Ok(Command::Start(options)) => client.start(&options),
         Ok(Command::Stop) => client.stop(),
+        Ok(Command::Authenticate(token)) => client.authenticate(token),
         Err(error) => client.fail(&error),
     }
 }

@@ -14,6 +14,10 @@ pub const MAX_MESSAGE_BYTES: usize = 1_000_000;
 pub enum Event {
     /// The socket is authenticated.
     Connected(Connected),
+    /// The socket's credential ends soon.
+    TokenExpiring(TokenExpiring),
+    /// Another credential of the same user counts from now on.
+    Authenticated(Authenticated),
     /// A session is set up with its provider.
     SessionStarted(SessionStarted),
     /// Text, interim or final.
@@ -37,6 +41,8 @@ impl Event {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Connected(_) => "connected",
+            Self::TokenExpiring(_) => "token_expiring",
+            Self::Authenticated(_) => "authenticated",
             Self::SessionStarted(_) => "session_started",
             Self::Transcription(_) => "transcription",
             Self::AudioAck(_) => "audio_ack",
@@ -88,7 +94,7 @@ pub struct Connected {
     pub message: &'static str,
     /// Who the credential belongs to.
     pub user_id: String,
-    /// `auth0`, `api_key`, `session` or `development`.
+    /// `auth0`, `jwt`, `api_key`, `session` or `development`.
     pub auth_type: &'static str,
     /// Language of sessions that do not choose their own.
     pub language: &'static str,
@@ -99,6 +105,30 @@ pub struct Connected {
 impl Connected {
     /// The contract's sentence.
     pub const MESSAGE: &'static str = "Successfully connected to audio streaming service";
+}
+
+/// The socket's credential ends soon.
+#[derive(Clone, Debug, Serialize)]
+pub struct TokenExpiring {
+    /// ISO 8601, UTC.
+    pub expires_at: String,
+    /// The same from now, in milliseconds.
+    pub expires_in_ms: u64,
+    /// ISO 8601, UTC.
+    pub timestamp: String,
+}
+
+/// Another credential counts from now on.
+#[derive(Clone, Debug, Serialize)]
+pub struct Authenticated {
+    /// Who the credential belongs to.
+    pub user_id: String,
+    /// `auth0`, `jwt`, `api_key`, `session` or `development`.
+    pub auth_type: &'static str,
+    /// When it ends, ISO 8601, UTC; null if it does not.
+    pub expires_at: Option<String>,
+    /// ISO 8601, UTC.
+    pub timestamp: String,
 }
 
 /// A session is set up.
@@ -267,11 +297,21 @@ pub enum Close {
     SlowReader,
     /// The client answers no ping.
     Silent,
+    /// The credential came to its end.
+    TokenExpired,
+    /// The credential was taken back.
+    CredentialRevoked,
 }
 
 impl Close {
     /// Every close, for the table in the docs.
-    pub const ALL: [Self; 3] = [Self::Draining, Self::SlowReader, Self::Silent];
+    pub const ALL: [Self; 5] = [
+        Self::Draining,
+        Self::SlowReader,
+        Self::Silent,
+        Self::TokenExpired,
+        Self::CredentialRevoked,
+    ];
 
     /// The code on the wire.
     pub const fn code(self) -> u16 {
@@ -279,6 +319,8 @@ impl Close {
             Self::Draining => 4000,
             Self::SlowReader => 4001,
             Self::Silent => 4002,
+            Self::TokenExpired => 4003,
+            Self::CredentialRevoked => 4500,
         }
     }
 
@@ -288,6 +330,8 @@ impl Close {
             Self::Draining => "draining",
             Self::SlowReader => "slow_reader",
             Self::Silent => "silent",
+            Self::TokenExpired => "token_expired",
+            Self::CredentialRevoked => "credential_revoked",
         }
     }
 

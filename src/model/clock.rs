@@ -15,6 +15,11 @@ impl Clock {
 
     /// The present time as clients read it: ISO 8601, UTC, microseconds, `Z`.
     pub fn timestamp(self) -> String {
-        self.now().to_rfc3339_opts(SecondsFormat::Micros, true)
+        self.format(self.now())
+    }
+
+    /// A time as clients read it.
+    pub fn format(self, time: DateTime<Utc>) -> String {
+        time.to_rfc3339_opts(SecondsFormat::Micros, true)
     }
 }

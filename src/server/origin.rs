@@ -33,8 +33,9 @@ pub(super) async fn check(State(app): State<Arc<App>>, request: Request, next: N
     (StatusCode::BAD_REQUEST, REFUSAL).into_response()
 }
 
+/// A ticket opens one too, and a page that may not is to read why.
 fn opens_a_socket(path: &str) -> bool {
-    path.starts_with("/socket.io") || path == live::PATH
+    path.starts_with("/socket.io") || path == live::PATH || path == "/auth/stream-ticket"
 }
 
 /// Whether the page came from this very host; the scheme may have been ended by a proxy.

@@ -21,14 +21,15 @@ use super::{
     edge::Edge,
     health, observe, origin, pages,
     routes::{
-        Access::{Own, Public, Tenant},
+        Access::{Any, Counted, Own, Public, Tenant},
         Route, Table,
     },
 };
 use crate::{
-    accounts::tenant,
+    accounts::{mobile, tenant, tickets},
     app::App,
     config::Origins,
+    limits::LimitedAction::Login,
     live::{self, socketio, websocket},
     model::{Error, ErrorKind},
     web::{client_address, client_address::Proxies, error, request_id, request_id::RequestId},
@@ -76,9 +77,13 @@ fn page(app: &Arc<App>, table: Table) -> Table {
         .get("/app/", Public, pages::index, ())
         .get("/app/{*path}", Public, pages::file, ())
         .get("/api/me", Tenant, tenant::me, ())
-        .get("/api/userinfo", Tenant, tenant::userinfo, accounts)
+        .get("/api/userinfo", Tenant, tenant::userinfo, accounts.clone())
         .get("/api/protected/test", Tenant, tenant::protected, ())
         .get(live::PATH, Own(None), websocket::upgrade, live)
+        .post("/auth/stream-ticket", Any, tickets::issue, accounts.clone())
+        .post("/mobile-auth/login", Counted(Login), mobile::login, accounts.clone())
+        .post("/mobile-auth/logout", Public, mobile::logout, accounts.clone())
+        .post("/mobile-auth/verify", Public, mobile::verify, accounts)
 }
 
 /// Every route of a replica with its method and who may call it.

@@ -8,12 +8,31 @@ use tracing::{debug, error, info, warn};
 
 use crate::model::{Error, Language, SessionId};
 
-/// Foreign text in a log line: control characters escaped, cut at 128 characters.
+/// Foreign text in a log line: control characters escaped, cut at 128 characters, addresses of
+/// people without the part that names them.
 struct Clean<'a>(&'a str);
+
+/// The text without what stands before an `@`, as in an e-mail address.
+fn unaddressed(text: &str) -> String {
+    let mut parts = text.split('@').peekable();
+    let mut shown = String::new();
+    while let Some(part) = parts.next() {
+        let local = |c: char| c.is_alphanumeric() || "._%+-".contains(c);
+        let before = if parts.peek().is_some() { part.trim_end_matches(local) } else { part };
+        shown.push_str(before);
+        if before.len() < part.len() {
+            shown.push_str("***");
+        }
+        if parts.peek().is_some() {
+            shown.push('@');
+        }
+    }
+    shown
+}
 
 impl fmt::Display for Clean<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for c in self.0.chars().take(128) {
+        for c in unaddressed(self.0).chars().take(128) {
             if c.is_control() { write!(f, "{}", c.escape_default())? } else { f.write_char(c)? }
         }
         Ok(())
@@ -53,6 +72,16 @@ pub fn legacy_key_accepted() {
 /// A credential that is no known key.
 pub fn invalid_api_key() {
     warn!("Invalid API key attempted");
+}
+
+/// A login session without a password began.
+pub fn session_created(user: &str) {
+    info!("Session created for user: {}", Clean(user));
+}
+
+/// A token of a login session came where they are not allowed.
+pub fn session_fallback_disabled() {
+    warn!("Session token fallback disabled (secure mode). Use an Auth0 token or an API key");
 }
 
 /// A live session's usage is in the table.
@@ -186,5 +215,15 @@ mod tests {
         let clean = Clean(&text).to_string();
         assert!(clean.starts_with("a\\nINFO | root\\u{1b}[31mx"), "{clean}");
         assert!(clean.len() < 150);
+    }
+
+    #[test]
+    fn addresses_of_people_are_not_logged() {
+        let shown = |text: &str| Clean(text).to_string();
+        assert_eq!(shown("ada.l+1@example.com"), "***@example.com");
+        assert_eq!(shown("samlp|okta|ada@example.com"), "samlp|okta|***@example.com");
+        assert_eq!(shown("of a@b and c@d"), "of ***@b and ***@d");
+        assert_eq!(shown("auth0|ada"), "auth0|ada");
+        assert_eq!(shown("@"), "@");
     }
 }

@@ -66,7 +66,9 @@ pub(super) fn complete(mut response: Response, id: &RequestId) -> Response {
         tracing::warn!(request_id = id.0, code = error.kind.code(), "request failed: {source}");
     }
     let mut rendered = render(&error, Some(id));
-    for (name, value) in response.headers() {
+    // The length is that of the body which was not there yet.
+    let said = response.headers().iter().filter(|(name, _)| *name != header::CONTENT_LENGTH);
+    for (name, value) in said {
         rendered.headers_mut().entry(name).or_insert_with(|| value.clone());
     }
     rendered

@@ -16,10 +16,10 @@ use crate::{
 };
 
 /// Small, so that hours of speech are few bytes.
-const MULAW: NumberedAudio = NumberedAudio { tenant: 1, session: 1, bytes_per_second: 8000 };
+pub const MULAW: NumberedAudio = NumberedAudio { tenant: 1, session: 1, bytes_per_second: 8000 };
 
 /// A final every 100 ms of audio: many events for little audio.
-fn talkative() -> Config {
+pub fn talkative() -> Config {
     Config { longest_segment: Duration::from_millis(100), ..numbered() }
 }
 
@@ -27,7 +27,7 @@ fn mulaw() -> Value {
     json!({ "encoding": "mulaw", "sample_rate": 8000, "interim_results": false })
 }
 
-async fn start_mulaw(socket: &mut RawSocket) {
+pub async fn start_mulaw(socket: &mut RawSocket) {
     let mut start = mulaw();
     start["type"] = "start_streaming".into();
     socket.send_json(&start).await.expect("sent");

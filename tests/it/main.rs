@@ -37,6 +37,7 @@ mod pages;
 mod real_speech;
 mod redis_rights;
 mod secret_rotation;
+mod sockets;
 mod startup;
 mod tenant_accounts;
 mod tenant_keys;

@@ -64,7 +64,16 @@ async fn an_account_for_the_prefix_alone_is_enough() {
 async fn what_strangers_write_admits_nobody() {
     let redis = Redis::start().expect("redis");
     redis
-        .command(&["ACL", "SETUSER", "service", "on", ">canary-password-redis", "+@all", "~*", "&*"])
+        .command(&[
+            "ACL",
+            "SETUSER",
+            "service",
+            "on",
+            ">canary-password-redis",
+            "+@all",
+            "~*",
+            "&*",
+        ])
         .expect("an account");
     let app = start(&redis, "service").await;
     let token = session(&app).await;

@@ -31,7 +31,8 @@ fn text(value: &Value) -> String {
 
 impl Made {
     async fn by(app: &TestApp, who: &str) -> Self {
-        let account = json!({ "email": format!("{who}@example.com"), "password": "canary-password-1" });
+        let account =
+            json!({ "email": format!("{who}@example.com"), "password": "canary-password-1" });
         let (status, login) = post(app, "/auth/register", None, account).await;
         assert_eq!(status, 201, "{login}");
         let access = text(&login["access_token"]);

@@ -16,7 +16,7 @@ pub use app::{Setup, TestApp};
 pub use ledger::{Ledger, billed_once};
 pub use numbers::Speaker;
 pub use process::ServiceProcess;
-pub use services::{postgres, redis_url};
+pub use services::{postgres, redis, redis_url};
 #[cfg(feature = "local-speech")]
 pub use speech::Speech;
 pub use terminal::Terminal;

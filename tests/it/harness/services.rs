@@ -12,7 +12,12 @@ pub fn postgres() -> &'static Postgres {
     POSTGRES.get_or_init(|| Postgres::start().expect("a private postgres"))
 }
 
-/// The Redis that tests share.
+/// The Redis that tests share; each has keys of its own in it.
+pub fn redis() -> &'static Redis {
+    REDIS.get_or_init(|| Redis::start().expect("a private redis"))
+}
+
+/// Where it is.
 pub fn redis_url() -> String {
-    REDIS.get_or_init(|| Redis::start().expect("a private redis")).url()
+    redis().url()
 }

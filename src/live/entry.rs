@@ -1,0 +1,96 @@
+//! Who comes in: what a handshake presents, verified, and counted against the caller's limit.
+
+use std::pin::Pin;
+
+use secrecy::SecretString;
+use tokio::sync::broadcast;
+
+use super::{AUTHENTICATION, LiveService};
+use crate::{
+    auth::{Principal, Revoked},
+    limits::{LimitedAction, Verdict},
+    model::{Error, ErrorKind},
+};
+
+/// What a handshake presents. A ticket is looked at only where there is no token.
+pub struct Presented<'a> {
+    /// A credential.
+    pub token: Option<&'a str>,
+    /// A stream ticket.
+    pub ticket: Option<SecretString>,
+}
+
+/// A caller who may open a socket.
+#[derive(Debug)]
+pub struct Admitted {
+    /// Who it is.
+    pub principal: Principal,
+    /// What was revoked since before they were verified, so that nothing falls between.
+    pub revoked: broadcast::Receiver<Revoked>,
+}
+
+/// Why somebody may not.
+#[derive(Debug)]
+pub struct Refusal {
+    /// The reason.
+    pub error: Error,
+    /// The limit that was reached, if that is the reason.
+    pub verdict: Option<Verdict>,
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self { error, verdict: None }
+    }
+}
+
+impl LiveService {
+    /// Admits whoever presents that, or says why not.
+    pub async fn enter(&self, presented: Presented<'_>) -> Result<Admitted, Refusal> {
+        self.open()?;
+        let revoked = self.auth.revocations().subscribe();
+        let token = presented.token.filter(|token| !token.is_empty());
+        let principal = match (token, presented.ticket) {
+            // Counted when it was issued.
+            (None, Some(ticket)) => in_time(Box::pin(self.auth.redeem_ticket(&ticket))).await?,
+            (token, _) => {
+                let principal = self.authenticate(token).await?;
+                self.count(&principal).await?;
+                principal
+            }
+        };
+        Ok(Admitted { principal, revoked })
+    }
+
+    async fn count(&self, principal: &Principal) -> Result<(), Refusal> {
+        let (account, plan) = (principal.account(), principal.plan);
+        let verdict = self.limits.check(LimitedAction::SocketOpen, &account, plan).await;
+        match verdict.map(Verdict::into_result) {
+            None | Some(Ok(_)) => Ok(()),
+            Some(Err(error)) => Err(Refusal { error, verdict }),
+        }
+    }
+
+    /// Verifies a credential within a deadline.
+    pub async fn authenticate(&self, token: Option<&str>) -> Result<Principal, Error> {
+        let Some(token) = token.filter(|token| !token.is_empty()) else {
+            let text = "No authentication token provided";
+            return Err(Error::new(ErrorKind::Unauthenticated, text));
+        };
+        in_time(Box::pin(self.auth.authenticate(token))).await.map_err(|mut error| {
+            // A door that cannot verify a token refuses it; `/api/*` alone owes the contract a 500.
+            if error.kind == ErrorKind::Internal {
+                error.kind = ErrorKind::Unauthenticated;
+            }
+            error
+        })
+    }
+}
+
+/// Runs a verification within the deadline of a door; in a box, since a socket outlives it by far.
+async fn in_time(
+    verification: Pin<Box<impl Future<Output = Result<Principal, Error>>>>,
+) -> Result<Principal, Error> {
+    let late = || Error::new(ErrorKind::Timeout, "the credential could not be verified in time");
+    tokio::time::timeout(AUTHENTICATION, verification).await.unwrap_or_else(|_| Err(late()))
+}
