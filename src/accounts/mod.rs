@@ -1,6 +1,13 @@
 //! The routes of people and programs about themselves: who they are, their keys, their tickets.
 
+mod answer;
+mod fields;
+pub mod keys;
+pub mod login;
+pub mod profile;
+pub mod register;
 pub mod tenant;
+pub mod tokens;
 
 use crate::{auth::Authenticator, limits::Limits};
 
