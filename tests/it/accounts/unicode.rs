@@ -30,7 +30,7 @@ async fn no_text_is_a_fault_of_ours() {
     let mut runner = TestRunner::default();
     let mut sample = || text().new_tree(&mut runner).expect("a sample").current();
     let mut accounts = 0;
-    for n in 0..120 {
+    for n in 0..60 {
         let mut body = json!({ "email": sample(), "password": sample(), "first_name": sample(),
                                "last_name": sample(), "company": sample() });
         if n % 3 == 0 {
