@@ -1,9 +1,10 @@
 //! API keys over REST: how they are asked for, how many there may be, and whose they are.
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use super::{Answer, answer, call, execute, profile, register, setup};
-use crate::harness::TestApp;
+use crate::harness::{SOON, TestApp};
 
 const CREATE: &str = "POST /auth/api-keys";
 
@@ -84,7 +85,7 @@ async fn a_wish_that_cannot_be_met_is_told_so() {
 /// What cannot be used any more makes room; of keys made at once none is one too many.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_user_has_at_most_a_hundred_keys() {
-    let app = setup().start().await;
+    let app = setup().with("DATABASE_POOL_SIZE", "20").start().await;
     let account = register(&app, "ada@example.com").await;
     let token = account.text("access_token");
     execute(
@@ -94,10 +95,22 @@ async fn a_user_has_at_most_a_hundred_keys() {
                 CASE n WHEN 2 THEN timezone('utc', now()) END FROM generate_series(1, 98) n",
     )
     .await;
-    let wishes = (0..8).map(|_| call(&app, CREATE, token, Value::Null));
-    let answers = futures_util::future::join_all(wishes).await;
+    assert_eq!(keys(&app, token).await.len(), 97);
+    // While the row is held all of them are on their way, so that none can be before the others.
+    let mut held = app.running.app.database.pool().begin().await.expect("a transaction");
+    let row = "SELECT id FROM users WHERE id = 1 FOR UPDATE";
+    sqlx::query(row).execute(&mut *held).await.expect("held");
+    let wishes = join_all((0..8).map(|_| call(&app, CREATE, token, Value::Null)));
+    let release = async {
+        let waiting = "SELECT count(*) FROM pg_stat_activity
+                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        let all = async || app.sql::<i64>(waiting).await == 8;
+        testkit::wait_until("all wishes to wait", SOON, all).await.expect("waiting");
+        held.rollback().await.expect("released");
+    };
+    let (answers, ()) = tokio::join!(wishes, release);
     let made = answers.iter().filter(|answer| answer.status == 201).count();
-    assert_eq!(made, 3, "97 were there");
+    assert_eq!(made, 3, "{answers:?}");
     let refused = answers.iter().find(|answer| answer.status != 201).expect("a refusal");
     assert_eq!(refused.error(), (409, "too many active API keys: delete one"));
     assert_eq!(refused.body["code"], "conflict");
