@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::{Accounts, answer, fields};
 use crate::{
-    auth::{NewUser, email},
-    model::Error,
+    auth::{directory::NewUser, email, password},
+    model::{Error, Plan},
     web::{
         body::{JsonObject, Unreadable},
         error::Failure,
@@ -62,7 +62,9 @@ fn read(body: &JsonObject) -> Result<Wanted, Error> {
     let text = |name| body.text(name).ok_or_else(|| Error::invalid(FAILED));
     let (email, password) = (text("email")?, text("password")?);
     let email = email::normalised(email).ok_or_else(|| Error::invalid("Invalid email format"))?;
-    check_password(password).map_err(Error::invalid)?;
+    if let Some(fault) = password::fault(password) {
+        return Err(Error::invalid(fault));
+    }
     let optional =
         |name, longest| fields::optional(body, name, longest).map(Option::unwrap_or_default);
     let user = NewUser {
@@ -71,22 +73,8 @@ fn read(body: &JsonObject) -> Result<Wanted, Error> {
         first_name: optional("first_name", 50)?,
         last_name: optional("last_name", 50)?,
         company: optional("company", 100)?,
+        plan: Plan::Free,
+        email_verified: false,
     };
     Ok(Wanted { password: password.into(), user })
-}
-
-fn check_password(password: &str) -> Result<(), &'static str> {
-    if password.chars().count() < 8 {
-        return Err("Password must be at least 8 characters long");
-    }
-    if password.trim() != password {
-        return Err("Password cannot start or end with whitespace");
-    }
-    if !password.chars().any(char::is_alphabetic) {
-        return Err("Password must contain at least one letter");
-    }
-    if !password.chars().any(char::is_numeric) {
-        return Err("Password must contain at least one number");
-    }
-    Ok(())
 }

@@ -3,7 +3,6 @@
 use chrono::NaiveDateTime;
 use secrecy::SecretString;
 use serde::Serialize;
-use sqlx::PgConnection;
 
 use super::{api_key::ApiKeys, mint, revocations::Revoked, store::keys as store, timestamp};
 use crate::model::{Error, ErrorKind};
@@ -56,9 +55,10 @@ impl ApiKeys {
             if active >= MOST_KEYS {
                 return Ok(Some(Err(full())));
             }
-            let key = insert(&mut transaction, user_id, new).await?;
+            let key = mint::mint(user_id);
+            let id = store::insert_key(&mut transaction, user_id, new, &key).await?;
             transaction.commit().await?;
-            Ok(Some(Ok(key)))
+            Ok(Some(Ok((id, key.text))))
         };
         self.database.run(made).await?.transpose()
     }
@@ -78,15 +78,4 @@ impl ApiKeys {
         }
         Ok(found)
     }
-}
-
-/// Makes a key within a transaction; its row and its text.
-pub(super) async fn insert(
-    connection: &mut PgConnection,
-    user_id: i32,
-    new: &NewKey,
-) -> Result<(i32, SecretString), sqlx::Error> {
-    let key = mint::mint(user_id);
-    let id = store::insert_key(connection, user_id, new, &key).await?;
-    Ok((id, key.text))
 }

@@ -36,7 +36,6 @@ pub use jwt::VerifiedToken;
 pub use keys::NewKey;
 pub use local_token::TokenKind;
 pub use mint::MintedKey;
-pub use people::NewUser;
 pub use principal::{AuthType, Credential, Owner, Principal};
 pub use refusal::Refusal;
 pub use revocations::{Revocations, Revoked};

@@ -1,4 +1,4 @@
-//! Passwords: bcrypt, a few at once, so that guessing them starves nobody.
+//! Passwords at work: a few at once, so that guessing them starves nobody.
 
 use std::{sync::Arc, thread, time::Duration};
 
@@ -6,13 +6,12 @@ use bcrypt::HashParts;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::password;
 use crate::{
     model::{Error, ErrorKind},
     telemetry::{Metrics, metrics::label},
 };
 
-/// The cost of new hashes, as the replaced service made them.
-const COST: u32 = 12;
 /// The greatest cost that is computed: each step doubles the time, and 15 takes seconds.
 const GREATEST_COST: u32 = 15;
 /// Passwords that may wait for their turn.
@@ -46,7 +45,7 @@ impl Passwords {
     ///
     /// Fails with `Overloaded` where too many are in line already.
     pub async fn hash(&self, password: SecretString) -> Result<String, Error> {
-        let hashed = self.compute(move || bcrypt::hash(password.expose_secret(), COST)).await?;
+        let hashed = self.compute(move || password::hash(password.expose_secret())).await?;
         self.count(if hashed.is_ok() { "hashed" } else { "failed" });
         hashed.map_err(internal)
     }
@@ -64,7 +63,7 @@ impl Passwords {
         let usable = stored.is_some();
         let compared = self.compute(move || match stored {
             Some(hash) => bcrypt::verify(password.expose_secret(), &hash),
-            None => bcrypt::hash(password.expose_secret(), COST).map(|_| false),
+            None => password::hash(password.expose_secret()).map(|_| false),
         });
         let compared = compared.await?;
         self.count(match &compared {

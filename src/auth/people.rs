@@ -4,11 +4,7 @@ use chrono::NaiveDateTime;
 use secrecy::SecretString;
 use serde::Serialize;
 
-use super::{
-    keys::{self, NewKey},
-    store::people as store,
-    timestamp,
-};
+use super::{Directory, directory::NewUser, store::people as store, timestamp};
 use crate::{model::Error, postgres::Database};
 
 /// The name of the key that comes with an account.
@@ -33,21 +29,6 @@ pub struct User {
     pub audio_minutes_month: f64,
 }
 
-/// Who wants an account; everything has been checked.
-#[derive(Debug)]
-pub struct NewUser {
-    /// Trimmed and in lower case.
-    pub email: String,
-    /// Of the password.
-    pub password_hash: String,
-    /// At most 50 characters.
-    pub first_name: String,
-    /// At most 50 characters.
-    pub last_name: String,
-    /// At most 100 characters.
-    pub company: String,
-}
-
 /// What a login is checked against.
 #[derive(Debug)]
 pub struct StoredLogin {
@@ -63,11 +44,13 @@ pub struct StoredLogin {
 #[derive(Debug)]
 pub struct People {
     database: Database,
+    directory: Directory,
 }
 
 impl People {
     pub(super) fn new(database: Database) -> Self {
-        Self { database }
+        let directory = Directory::new(database.clone());
+        Self { database, directory }
     }
 
     /// The account of that address, which is trimmed and in lower case.
@@ -78,17 +61,10 @@ impl People {
     /// Makes the account and its first key; nothing if the address has one already. However many
     /// register an address at once, one of them succeeds.
     pub async fn register(&self, new: &NewUser) -> Result<Option<(User, SecretString)>, Error> {
-        let made = async {
-            let mut transaction = self.database.pool().begin().await?;
-            let Some(user) = store::insert_user(&mut transaction, new).await? else {
-                return Ok(None);
-            };
-            let key = NewKey { name: FIRST_KEY.to_owned(), expires_at: None };
-            let (_, text) = keys::insert(&mut transaction, user.id, &key).await?;
-            transaction.commit().await?;
-            Ok(Some((user, text)))
+        let Some((id, key)) = self.directory.create_user_with_key(new, FIRST_KEY).await? else {
+            return Ok(None);
         };
-        self.database.run(made).await
+        Ok(self.find(id).await?.map(|user| (user, key.text)))
     }
 
     /// Notes that the user has logged in now; nothing if they may not any more.

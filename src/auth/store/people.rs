@@ -1,8 +1,8 @@
 //! The SQL of `users` as people meet it.
 
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgPool;
 
-use crate::auth::people::{NewUser, StoredLogin, User};
+use crate::auth::people::{StoredLogin, User};
 
 /// What a login of that address is checked against.
 pub(in crate::auth) async fn find_login(
@@ -16,29 +16,6 @@ pub(in crate::auth) async fn find_login(
         email,
     )
     .fetch_optional(pool)
-    .await
-}
-
-/// Makes a user on the free plan; nothing if the address is taken.
-pub(in crate::auth) async fn insert_user(
-    connection: &mut PgConnection,
-    new: &NewUser,
-) -> Result<Option<User>, sqlx::Error> {
-    sqlx::query_as!(
-        User,
-        r#"INSERT INTO users (email, password_hash, first_name, last_name, company, plan)
-           VALUES ($1, $2, $3, $4, $5, 'free') ON CONFLICT (email) DO NOTHING
-           RETURNING id, email, first_name, last_name, company, plan AS "plan!",
-                     is_active AS "is_active!", email_verified AS "email_verified!", created_at,
-                     last_login, api_calls_month AS "api_calls_month!",
-                     audio_minutes_month AS "audio_minutes_month!""#,
-        new.email,
-        new.password_hash,
-        new.first_name,
-        new.last_name,
-        new.company,
-    )
-    .fetch_optional(connection)
     .await
 }
 
