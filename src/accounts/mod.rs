@@ -1,8 +1,15 @@
 //! The routes of people and programs about themselves: who they are, their keys, their tickets.
 
+mod answer;
+mod fields;
+pub mod keys;
+pub mod login;
 pub mod mobile;
+pub mod profile;
+pub mod register;
 pub mod tenant;
 pub mod tickets;
+pub mod tokens;
 
 use std::{fmt, sync::Arc};
 

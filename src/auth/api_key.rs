@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use subtle::ConstantTimeEq;
 
 use super::{
     digest,
     expiring::Expiring,
     key_use::KeyUse,
     principal::{AuthType, Credential, Owner, Principal},
-    revocations::Revoked,
+    revocations::{Revocations, Revoked},
     store::{self, KeyRow},
 };
 use crate::{
@@ -27,18 +28,24 @@ const REMEMBERED_KEYS: usize = 10_000;
 /// Longer keys are refused unread.
 const LONGEST_KEY_BYTES: usize = 256;
 
-/// Verifies keys of users.
+/// Makes, verifies and takes back keys of users.
 #[derive(Debug)]
-pub(super) struct ApiKeys {
-    database: Database,
+pub struct ApiKeys {
+    pub(super) database: Database,
+    pub(super) revocations: Revocations,
     known: Expiring<String, KeyRow>,
     uses: KeyUse,
 }
 
 impl ApiKeys {
-    pub(super) fn new(database: Database, metrics: Metrics, shutdown: &Shutdown) -> Self {
+    pub(super) fn new(
+        database: Database,
+        revocations: Revocations,
+        metrics: Metrics,
+        shutdown: &Shutdown,
+    ) -> Self {
         let uses = KeyUse::start(database.clone(), metrics, shutdown);
-        Self { database, known: Expiring::new(REMEMBERED_KEYS), uses }
+        Self { database, revocations, known: Expiring::new(REMEMBERED_KEYS), uses }
     }
 
     /// The key's owner; a remembered key is good even while Postgres is away.
@@ -93,9 +100,12 @@ impl ApiKeys {
     }
 
     async fn look_up(&self, hash: &str) -> Result<Option<KeyRow>, Error> {
+        let epoch = self.known.epoch();
         let found = self.database.run(store::find_active_key(self.database.pool(), hash)).await?;
+        let same = |row: &KeyRow| bool::from(row.key_hash.as_bytes().ct_eq(hash.as_bytes()));
+        let found = found.filter(same);
         if let Some(row) = &found {
-            self.known.insert(hash.to_owned(), row.clone(), REMEMBERED_FOR);
+            self.known.insert_since(epoch, hash.to_owned(), row.clone(), REMEMBERED_FOR);
         }
         Ok(found)
     }

@@ -11,7 +11,12 @@ use super::{
     api_key::{ApiKeys, PREFIX},
     digest,
     login_session::{self, LoginSessions},
+    logins::Logins,
+    passwords::Passwords,
+    people::People,
     principal::{AuthType, Owner, Principal},
+    refusal::Refusal,
+    sweep,
     tenant::Tenant,
     ticket::Tickets,
     userinfo::Profile,
@@ -50,6 +55,11 @@ pub struct Backing {
 struct Inner {
     tenant: Tenant,
     keys: ApiKeys,
+    logins: Logins,
+    passwords: Passwords,
+    people: People,
+    users: Users,
+    database: Database,
     static_key: Option<[u8; 32]>,
     development: Option<DevelopmentToken>,
     /// Where sessions without a password are allowed.
@@ -75,17 +85,25 @@ impl Authenticator {
         backing: Backing,
     ) -> Result<Self, reqwest::Error> {
         let tenant = Tenant::new(config, &backing)?;
-        let Backing { database, redis, secrets, metrics, shutdown, .. } = backing;
+        let Backing { database, redis, secrets, users, metrics, shutdown, .. } = backing;
         let development = (environment == Environment::Development).then(DevelopmentToken::new);
         let sessions = || LoginSessions::new(redis.clone(), secrets.clone());
+        sweep::start(database.clone(), redis.clone(), &shutdown);
+        let revocations = Revocations::new(redis.clone(), metrics.clone());
+        let told = revocations.clone();
         let this = Self(Arc::new(Inner {
             tenant,
-            keys: ApiKeys::new(database, metrics.clone(), &shutdown),
+            keys: ApiKeys::new(database.clone(), told.clone(), metrics.clone(), &shutdown),
+            logins: Logins::new(config, database.clone(), told),
+            passwords: Passwords::new(metrics.clone()),
+            people: People::new(database.clone()),
+            users,
+            database,
             static_key: config.api_key.as_ref().map(|key| digest::bytes(key.expose_secret())),
             development,
             sessions: config.allow_insecure_session_auth.then(sessions),
             tickets: Tickets::new(redis.clone(), secrets),
-            revocations: Revocations::new(redis, metrics.clone()),
+            revocations,
             metrics,
         }));
         let hearing = this.clone();
@@ -130,6 +148,40 @@ impl Authenticator {
     fn forget(&self, revoked: &Revoked) {
         self.0.keys.forget(revoked);
         self.0.tenant.forget(revoked);
+        self.0.logins.forget(revoked);
+    }
+
+    /// Tokens of `/auth/login`.
+    pub fn local(&self) -> &Logins {
+        &self.0.logins
+    }
+
+    /// Passwords.
+    pub fn passwords(&self) -> &Passwords {
+        &self.0.passwords
+    }
+
+    /// API keys of users.
+    pub fn keys(&self) -> &ApiKeys {
+        &self.0.keys
+    }
+
+    /// Users.
+    pub fn people(&self) -> &People {
+        &self.0.people
+    }
+
+    /// The row of `users` that pays for this caller, made on first sight.
+    pub async fn user_id(&self, principal: &Principal) -> Result<i32, Error> {
+        let Inner { database, users, .. } = &*self.0;
+        let resolved = async {
+            let mut connection = database.pool().acquire().await?;
+            users.resolve(&mut connection, &principal.owner).await
+        };
+        match &principal.owner {
+            Owner::User(id) => Ok(*id),
+            _ => database.run(resolved).await,
+        }
     }
 
     /// Whether what a running socket was opened with still holds.
@@ -143,6 +195,10 @@ impl Authenticator {
                 Some(sessions) => sessions.recheck(digest).await,
                 None => Err(not_enough_segments()),
             },
+            Credential::Local { jti, family } => {
+                let Owner::User(id) = principal.owner else { return Ok(()) };
+                self.0.logins.recheck(id, jti, family).await
+            }
             _ => Ok(()),
         }
     }
@@ -152,8 +208,8 @@ impl Authenticator {
         self.0.development.as_ref().map(|token| token.text.expose_secret())
     }
 
-    /// Who presents this credential: an Auth0 token, an API key, the static key, a login session, or
-    /// the development token.
+    /// Who presents this credential: an Auth0 token, a token of `/auth/login`, an API key, the
+    /// static key, a login session, or the development token.
     ///
     /// Fails with `Unauthenticated` and the contract's text, with `DatabaseUnavailable` where
     /// Postgres is needed and away, and with `Internal` where Auth0 is needed and not configured.
@@ -177,7 +233,11 @@ impl Authenticator {
             log_patterns::invalid_api_key();
             return inner.counted(AuthType::Legacy, Err(not_enough_segments()));
         }
-        self.authenticate_tenant(token).await.map(|(_, principal)| principal)
+        match inner.login(token).await {
+            // It is no token of ours: then it may be one of the tenant.
+            None => self.authenticate_tenant(token).await.map(|(_, principal)| principal),
+            Some(login) => inner.counted(AuthType::Local, login),
+        }
     }
 
     /// Verifies a token of Auth0 and nothing else: all its claims, and whose it is.
@@ -221,6 +281,21 @@ impl Inner {
             _ => {}
         }
         owner
+    }
+
+    /// Who presents a token of `/auth/login`; nothing if it is none.
+    async fn login(&self, token: &str) -> Option<Result<Principal, Error>> {
+        match self.logins.verify(token).await {
+            Err(Refusal::Foreign(_)) => None,
+            Err(refusal) => {
+                log_patterns::local_token_refused(refusal.text());
+                Some(Err(refusal.into_error()))
+            }
+            Ok(principal) => {
+                log_patterns::local_token_accepted(&principal.subject);
+                Some(Ok(principal))
+            }
+        }
     }
 
     fn counted<T>(&self, kind: AuthType, result: Result<T, Error>) -> Result<T, Error> {

@@ -54,7 +54,11 @@ pub(super) fn check(
     Ok(Checked { sub: sub.to_owned(), email, expires_at })
 }
 
-fn check_times(claims: &Map<String, Value>, now: DateTime<Utc>) -> Result<DateTime<Utc>, String> {
+/// When the token ends, if it has begun and has not ended.
+pub(super) fn check_times(
+    claims: &Map<String, Value>,
+    now: DateTime<Utc>,
+) -> Result<DateTime<Utc>, String> {
     let seconds = now.timestamp_micros() as f64 / 1e6;
     for (name, long) in [("iat", "Issued At (iat)"), ("nbf", "Not Before (nbf)")] {
         let Some(value) = claims.get(name) else { continue };

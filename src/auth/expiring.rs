@@ -3,7 +3,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     hash::Hash,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -18,11 +18,13 @@ pub(super) struct Expiring<K, V> {
 struct Entries<K, V> {
     by_key: HashMap<K, (V, Instant)>,
     in_order: VecDeque<K>,
+    /// How often something was forgotten on purpose.
+    epoch: u64,
 }
 
 impl<K: Clone + Eq + Hash, V: Clone> Expiring<K, V> {
     pub(super) fn new(capacity: usize) -> Self {
-        let entries = Entries { by_key: HashMap::new(), in_order: VecDeque::new() };
+        let entries = Entries { by_key: HashMap::new(), in_order: VecDeque::new(), epoch: 0 };
         Self { capacity, entries: Mutex::new(entries) }
     }
 
@@ -35,7 +37,8 @@ impl<K: Clone + Eq + Hash, V: Clone> Expiring<K, V> {
     /// Forgets what does not pass.
     pub(super) fn retain(&self, keep: impl Fn(&K, &V) -> bool) {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        let Entries { by_key, in_order } = &mut *entries;
+        let Entries { by_key, in_order, epoch } = &mut *entries;
+        *epoch += 1;
         by_key.retain(|key, (value, _)| keep(key, value));
         in_order.retain(|key| by_key.contains_key(key));
     }
@@ -46,9 +49,27 @@ impl<K: Clone + Eq + Hash, V: Clone> Expiring<K, V> {
         entries.by_key.values_mut().for_each(|(value, _)| change(value));
     }
 
+    /// Changes whenever something is forgotten on purpose.
+    pub(super) fn epoch(&self) -> u64 {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner).epoch
+    }
+
+    /// Inserts what was looked up since that epoch, unless something was forgotten meanwhile: the
+    /// look may be older than what it was forgotten for.
+    pub(super) fn insert_since(&self, epoch: u64, key: K, value: V, life: Duration) {
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        if entries.epoch == epoch {
+            self.put(entries, key, value, life);
+        }
+    }
+
     pub(super) fn insert(&self, key: K, value: V, life: Duration) {
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        self.put(entries, key, value, life);
+    }
+
+    fn put(&self, mut entries: MutexGuard<'_, Entries<K, V>>, key: K, value: V, life: Duration) {
         let Some(ends) = Instant::now().checked_add(life) else { return };
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         if entries.by_key.insert(key.clone(), (value, ends)).is_some() {
             return;
         }
@@ -75,5 +96,16 @@ mod tests {
         assert_eq!((map.get(&1), map.get(&2)), (Some('b'), Some('c')));
         map.insert(3, 'd', Duration::from_mins(1));
         assert_eq!((map.get(&1), map.get(&2), map.get(&3)), (None, Some('c'), Some('d')));
+    }
+
+    #[test]
+    fn a_look_that_is_older_than_a_forgetting_is_not_kept() {
+        let map = Expiring::new(2);
+        let epoch = map.epoch();
+        map.retain(|_, _| true);
+        map.insert_since(epoch, 1, 'a', Duration::from_mins(1));
+        assert_eq!(map.get(&1), None);
+        map.insert_since(map.epoch(), 1, 'b', Duration::from_mins(1));
+        assert_eq!(map.get(&1), Some('b'));
     }
 }

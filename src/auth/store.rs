@@ -1,4 +1,8 @@
-//! The SQL of `users` and `api_keys`.
+//! The SQL of `users`, `api_keys` and `token_blacklist`.
+
+pub(super) mod keys;
+pub(super) mod people;
+pub(super) mod tokens;
 
 use chrono::NaiveDateTime;
 use sqlx::{PgConnection, PgPool};
@@ -8,6 +12,7 @@ use sqlx::{PgConnection, PgPool};
 pub(super) struct KeyRow {
     pub(super) id: i32,
     pub(super) user_id: i32,
+    pub(super) key_hash: String,
     pub(super) plan: String,
     pub(super) expires_at: Option<NaiveDateTime>,
 }
@@ -19,7 +24,7 @@ pub(super) async fn find_active_key(
 ) -> Result<Option<KeyRow>, sqlx::Error> {
     sqlx::query_as!(
         KeyRow,
-        r#"SELECT k.id, k.user_id, coalesce(u.plan, 'free') AS "plan!", k.expires_at
+        r#"SELECT k.id, k.user_id, k.key_hash, coalesce(u.plan, 'free') AS "plan!", k.expires_at
            FROM api_keys k JOIN users u ON u.id = k.user_id
            WHERE k.key_hash = $1 AND k.is_active AND u.is_active
              AND (k.expires_at IS NULL OR k.expires_at > timezone('utc', now()))

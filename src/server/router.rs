@@ -26,10 +26,10 @@ use super::{
     },
 };
 use crate::{
-    accounts::{mobile, tenant, tickets},
+    accounts::{self, keys, mobile, profile, register, tenant, tickets, tokens},
     app::App,
     config::Origins,
-    limits::LimitedAction::Login,
+    limits::LimitedAction::{Login, Refresh, Registration},
     live::{self, socketio, websocket},
     model::{Error, ErrorKind},
     web::{client_address, client_address::Proxies, error, request_id, request_id::RequestId},
@@ -76,6 +76,13 @@ fn page(app: &Arc<App>, table: Table) -> Table {
         .get("/app", Public, pages::redirect, ())
         .get("/app/", Public, pages::index, ())
         .get("/app/{*path}", Public, pages::file, ())
+        .post("/auth/register", Counted(Registration), register::register, accounts.clone())
+        .post("/auth/login", Counted(Login), accounts::login::login, accounts.clone())
+        .post("/auth/refresh", Own(Some(Refresh)), tokens::refresh, accounts.clone())
+        .post("/auth/logout", Own(Some(Refresh)), tokens::logout, accounts.clone())
+        .get("/auth/profile", Any, profile::profile, accounts.clone())
+        .post("/auth/api-keys", Any, keys::create, accounts.clone())
+        .delete("/auth/api-keys/{id}", Any, keys::delete, accounts.clone())
         .get("/api/me", Tenant, tenant::me, ())
         .get("/api/userinfo", Tenant, tenant::userinfo, accounts.clone())
         .get("/api/protected/test", Tenant, tenant::protected, ())

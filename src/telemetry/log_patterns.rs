@@ -59,6 +59,16 @@ pub fn authentication_failed(reason: &str) {
     warn!("Authentication failed: {}", Clean(reason));
 }
 
+/// A token of `/auth/login` was accepted.
+pub fn local_token_accepted(user_id: &str) {
+    info!("JWT auth successful for user {user_id}");
+}
+
+/// A token of `/auth/login` was refused.
+pub fn local_token_refused(why: &str) {
+    warn!("JWT verification failed: {}", Clean(why));
+}
+
 /// An API key of a user was accepted.
 pub fn api_key_accepted(user_id: i32) {
     info!("API key auth successful for user {user_id}");

@@ -55,7 +55,7 @@ pub struct Metrics {
     pub leases: Counter<u64>,
     /// Requests that the edge turned away, by `reason`.
     pub edge_refused: Counter<u64>,
-    /// Passwords hashed or refused for want of room, by `outcome`.
+    /// Passwords hashed, compared or refused for want of room, by `outcome`.
     pub password_hashes: Counter<u64>,
     /// Usage rows, by `outcome` (`inserted`, `duplicate`, `retried`, `deferred`, `lost`).
     pub usage_rows: Counter<u64>,

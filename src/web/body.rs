@@ -1,9 +1,9 @@
 //! Bodies of requests, read within bounds and refused in the contract's words.
 
 use axum::{
-    body::Bytes,
-    extract::{FromRequest, Request},
-    http::{StatusCode, header},
+    body::{Body, Bytes},
+    extract::{FromRequest, OptionalFromRequest, Request},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde_json::{Map, Value};
@@ -39,25 +39,50 @@ impl<S: Send + Sync> FromRequest<S> for JsonObject {
     type Rejection = Unreadable;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Unreadable> {
-        let is_json = request.headers().get(header::CONTENT_TYPE).is_some_and(is_json);
-        if !is_json {
-            let text = "Did not attempt to load JSON data because the request Content-Type was \
-                        not 'application/json'.";
-            return Err(Unreadable(Error::new(ErrorKind::UnsupportedMedia, text)));
-        }
-        let request = request
-            .map(|body| axum::body::Body::new(http_body_util::Limited::new(body, MAX_JSON_BYTES)));
-        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| {
-            Unreadable(match rejection.status() {
-                StatusCode::PAYLOAD_TOO_LARGE => Error::new(
-                    ErrorKind::PayloadTooLarge,
-                    "The data value transmitted exceeds the capacity limit.",
-                ),
-                _ => malformed(),
-            })
-        })?;
-        serde_json::from_slice(&bytes).map(Self).map_err(|_| Unreadable(malformed()))
+        check_type(request.headers())?;
+        parse(&read(request, state).await?)
     }
+}
+
+/// No body at all is no object; anything else has to be one.
+impl<S: Send + Sync> OptionalFromRequest<S> for JsonObject {
+    type Rejection = Unreadable;
+
+    async fn from_request(request: Request, state: &S) -> Result<Option<Self>, Unreadable> {
+        let of_type = check_type(request.headers());
+        let bytes = read(request, state).await?;
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        of_type?;
+        parse(&bytes).map(Some)
+    }
+}
+
+fn check_type(headers: &HeaderMap) -> Result<(), Unreadable> {
+    if headers.get(header::CONTENT_TYPE).is_some_and(is_json) {
+        return Ok(());
+    }
+    let text = "Did not attempt to load JSON data because the request Content-Type was not \
+                'application/json'.";
+    Err(Unreadable(Error::new(ErrorKind::UnsupportedMedia, text)))
+}
+
+async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Unreadable> {
+    let request = request.map(|body| Body::new(http_body_util::Limited::new(body, MAX_JSON_BYTES)));
+    Bytes::from_request(request, state).await.map_err(|rejection| {
+        Unreadable(match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => Error::new(
+                ErrorKind::PayloadTooLarge,
+                "The data value transmitted exceeds the capacity limit.",
+            ),
+            _ => malformed(),
+        })
+    })
+}
+
+fn parse(bytes: &[u8]) -> Result<JsonObject, Unreadable> {
+    serde_json::from_slice(bytes).map(JsonObject).map_err(|_| Unreadable(malformed()))
 }
 
 fn is_json(value: &header::HeaderValue) -> bool {

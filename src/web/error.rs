@@ -65,13 +65,14 @@ pub(super) fn complete(mut response: Response, id: &RequestId) -> Response {
     if let Some(source) = &error.source {
         tracing::warn!(request_id = id.0, code = error.kind.code(), "request failed: {source}");
     }
-    let mut rendered = render(&error, Some(id));
-    // The length is that of the body which was not there yet.
-    let said = response.headers().iter().filter(|(name, _)| *name != header::CONTENT_LENGTH);
-    for (name, value) in said {
-        rendered.headers_mut().entry(name).or_insert_with(|| value.clone());
-    }
-    rendered
+    let (mut parts, body) = render(&error, Some(id)).into_parts();
+    let (before, _) = response.into_parts();
+    let mut headers = before.headers;
+    // Of the body that was not there yet.
+    headers.remove(header::CONTENT_LENGTH);
+    headers.extend(parts.headers);
+    parts.headers = headers;
+    Response::from_parts(parts, body)
 }
 
 /// Renders an error for the request of that id.

@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests spawn clients, which no shutdown waits for")]
 
 mod access_matrix;
+mod accounts;
 mod auth_doors;
 #[cfg(feature = "local-speech")]
 mod browser;

@@ -1,10 +1,14 @@
-//! Forged tokens, floods of keys, credentials that end, and rows that appear once.
+//! Forged tokens, floods of keys, credentials that end, logins, and rows that appear once.
 
 mod accounts;
 mod copies;
 mod credentials;
 mod flood;
 mod forged;
+mod forged_logins;
+mod logins;
+mod passwords;
+mod sweep;
 mod tenant;
 mod vectors;
 

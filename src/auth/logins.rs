@@ -1,0 +1,202 @@
+//! Logins: what descends from one right password, how it is renewed, and how it ends.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::{
+    expiring::Expiring,
+    local_token::{ACCESS_LIFE, LocalToken, LocalTokens, REFRESH_LIFE, TokenKind},
+    principal::{AuthType, Credential, Owner, Principal},
+    refusal::Refusal,
+    revocations::{Revocations, Revoked},
+    store::tokens as store,
+};
+use crate::{
+    config::AuthConfig,
+    model::{Clock, Error, Plan},
+    postgres::Database,
+};
+
+/// A revoked token dies within this time, should its announcement be lost.
+const REMEMBERED_FOR: Duration = Duration::from_mins(1);
+const REMEMBERED: usize = 10_000;
+/// The `token_type` of a refresh token that was used, and of a whole login.
+const ROTATED: &str = "rotated";
+const FAMILY: &str = "family";
+
+/// Issues, verifies, rotates and revokes the tokens of `/auth/login`.
+#[derive(Debug)]
+pub struct Logins {
+    tokens: LocalTokens,
+    database: Database,
+    revocations: Revocations,
+    good: Expiring<Login, Plan>,
+}
+
+/// One token and the login that it descends from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Login {
+    user_id: i32,
+    jti: String,
+    family: String,
+}
+
+/// What a login is given, or given anew.
+#[derive(Debug, Serialize)]
+pub struct Issued {
+    /// Good for calling.
+    pub access_token: String,
+    /// Good for one refresh.
+    pub refresh_token: String,
+    /// Seconds until the access token ends.
+    pub expires_in: i64,
+}
+
+impl Logins {
+    pub(super) fn new(config: &AuthConfig, database: Database, revocations: Revocations) -> Self {
+        let previous = config.jwt_secret_key_previous.as_ref();
+        let tokens = LocalTokens::new(config.jwt_secret_key.as_ref(), previous);
+        Self { tokens, database, revocations, good: Expiring::new(REMEMBERED) }
+    }
+
+    /// The first tokens of a new login.
+    pub fn issue(&self, user_id: i32) -> Result<Issued, Error> {
+        self.descend(user_id, &Uuid::new_v4().to_string())
+    }
+
+    fn descend(&self, user_id: i32, family: &str) -> Result<Issued, Error> {
+        Ok(Issued {
+            access_token: self.tokens.mint(TokenKind::Access, user_id, family)?,
+            refresh_token: self.tokens.mint(TokenKind::Refresh, user_id, family)?,
+            expires_in: ACCESS_LIFE.num_seconds(),
+        })
+    }
+
+    /// Who presents this access token; one that was good within a minute needs no Postgres.
+    pub(super) async fn verify(&self, token: &str) -> Result<Principal, Refusal> {
+        let token = self.tokens.read(token)?;
+        if token.kind != TokenKind::Access {
+            return Err(Refusal::Invalid("Only non-refresh tokens are allowed".to_owned()));
+        }
+        let (login, expires_at) = (Login::of(&token), token.expires_at);
+        let plan = match self.good.get(&login) {
+            Some(plan) => plan,
+            None => self.look_up(&login).await?,
+        };
+        Ok(Principal {
+            subject: login.user_id.to_string(),
+            owner: Owner::User(login.user_id),
+            auth_type: AuthType::Local,
+            plan,
+            expires_at: Some(expires_at),
+            credential: Credential::Local { jti: login.jti, family: login.family },
+        })
+    }
+
+    /// Asks Postgres whether a token that was good still is.
+    pub(super) async fn recheck(&self, user_id: i32, jti: &str, family: &str) -> Result<(), Error> {
+        let login = Login { user_id, jti: jti.to_owned(), family: family.to_owned() };
+        self.look_up(&login).await.map(drop).map_err(Refusal::into_error)
+    }
+
+    /// Forgets what was revoked, so that the next look goes to the database.
+    pub(super) fn forget(&self, revoked: &Revoked) {
+        self.good.retain(|login, _| match revoked {
+            Revoked::Token(id) => login.jti != *id && login.family != *id,
+            Revoked::User(id) => login.user_id != *id,
+            Revoked::Key(_) | Revoked::Session(_) => true,
+            Revoked::Unknown => false,
+        });
+    }
+
+    async fn look_up(&self, login: &Login) -> Result<Plan, Refusal> {
+        let epoch = self.good.epoch();
+        match self.find(login).await? {
+            Some(row) if !row.token_revoked && !row.family_revoked => {
+                let plan = Plan::of(&row.plan);
+                self.good.insert_since(epoch, login.clone(), plan, REMEMBERED_FOR);
+                Ok(plan)
+            }
+            _ => {
+                if self.good.get(login).is_some() {
+                    self.good.retain(|known, _| known != login);
+                }
+                Err(Refusal::Revoked)
+            }
+        }
+    }
+
+    async fn find(&self, login: &Login) -> Result<Option<store::LoginRow>, Error> {
+        let Login { user_id, jti, family } = login;
+        self.database.run(store::find_login(self.database.pool(), *user_id, jti, family)).await
+    }
+
+    /// Gives new tokens for a refresh token, which is good once. Where it comes again, somebody
+    /// else has it too, and the whole login ends.
+    pub async fn refresh(&self, token: &str) -> Result<Issued, Refusal> {
+        let token = self.tokens.read(token)?;
+        if token.kind != TokenKind::Refresh {
+            return Err(Refusal::Invalid("Only refresh tokens are allowed".to_owned()));
+        }
+        match self.find(&Login::of(&token)).await? {
+            Some(row) if !row.family_revoked => {}
+            _ => return Err(Refusal::Revoked),
+        }
+        if !self.take(&token, ROTATED).await? {
+            self.end_if_rotated(&token).await?;
+            return Err(Refusal::Revoked);
+        }
+        Ok(self.descend(token.user_id, &token.family)?)
+    }
+
+    /// Takes back the one token that is shown, and tells every replica; of which kind it was.
+    pub async fn log_out(&self, token: &str) -> Result<TokenKind, Refusal> {
+        let token = self.tokens.read(token)?;
+        if self.find(&Login::of(&token)).await?.is_some_and(|row| row.family_revoked) {
+            return Err(Refusal::Revoked);
+        }
+        if !self.take(&token, token.kind.as_str()).await? {
+            self.end_if_rotated(&token).await?;
+            return Err(Refusal::Revoked);
+        }
+        self.announce(Revoked::Token(token.jti)).await;
+        Ok(token.kind)
+    }
+
+    /// Writes that the token is used up; whether it was not so before.
+    async fn take(&self, token: &LocalToken, kind: &str) -> Result<bool, Error> {
+        let until = token.expires_at.naive_utc();
+        let written =
+            store::insert_revoked(self.database.pool(), &token.jti, kind, token.user_id, until);
+        self.database.run(written).await
+    }
+
+    /// Ends the whole login where a refresh token comes that was used before; one that its owner
+    /// logged out with has no descendants of its own.
+    async fn end_if_rotated(&self, token: &LocalToken) -> Result<(), Error> {
+        let pool = self.database.pool();
+        let kind = self.database.run(store::find_revoked_type(pool, &token.jti)).await?;
+        if kind.as_deref() != Some(ROTATED) {
+            return Ok(());
+        }
+        let until = (Clock.now() + REFRESH_LIFE).naive_utc();
+        let written = store::insert_revoked(pool, &token.family, FAMILY, token.user_id, until);
+        self.database.run(written).await?;
+        self.announce(Revoked::Token(token.family.clone())).await;
+        Ok(())
+    }
+
+    async fn announce(&self, revoked: Revoked) {
+        self.forget(&revoked);
+        self.revocations.announce(&revoked).await;
+    }
+}
+
+impl Login {
+    fn of(token: &LocalToken) -> Self {
+        let (jti, family) = (token.jti.clone(), token.family.clone());
+        Self { user_id: token.user_id, jti, family }
+    }
+}
