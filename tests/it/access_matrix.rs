@@ -15,15 +15,15 @@ use crate::{
     tidy::markdown,
 };
 
-const AUDIENCE: &str = "https://api.transcripts.io";
+pub const AUDIENCE: &str = "https://api.transcripts.io";
 const STATIC_KEY: &str = "canary-key-of-the-operators";
-const GOOD_KEY: &str = "usr_7_R29vZC1mb3ItdGVzdHMtb25seS0zMi1ieXRlcy1sb24";
-const REVOKED_KEY: &str = "usr_7_UmV2b2tlZC1mb3ItdGVzdHMtb25seS0zMi1ieXRlcy0";
+pub const GOOD_KEY: &str = "usr_7_R29vZC1mb3ItdGVzdHMtb25seS0zMi1ieXRlcy1sb24";
+pub const REVOKED_KEY: &str = "usr_7_UmV2b2tlZC1mb3ItdGVzdHMtb25seS0zMi1ieXRlcy0";
 const EXPIRED_KEY: &str = "usr_7_RXhwaXJlZC1mb3ItdGVzdHMtb25seS0zMi1ieXRlcy0";
 const DISABLED_KEY: &str = "usr_8_RGlzYWJsZWQtZm9yLXRlc3RzLW9ubHktMzItYnl0ZXM";
 
 /// A service with two users, one of them disabled, and a tenant.
-async fn start() -> (TestApp, Auth0) {
+pub async fn start() -> (TestApp, Auth0) {
     let tenant = Auth0::start().await.expect("a tenant");
     let setup = Setup::new()
         .with("AUTH0_ISSUER_URL", tenant.issuer())
