@@ -93,13 +93,16 @@ impl Table {
         Answer::Granted
     }
 
-    /// Ends a lease; whether it is to be given back.
+    /// Ends a lease, unless a newer one of its session has taken its place; whether it is to be
+    /// given back.
     pub(super) fn free(&mut self, session: SessionId, grant: u64) -> bool {
-        let is_current = self.entry(session, grant).is_some();
-        if let Some(entry) = self.entries.remove(&session).filter(|_| is_current) {
-            self.freed.push(Named { session, account: entry.account });
+        if self.entry(session, grant).is_none() {
+            return false;
         }
-        is_current
+        if let Some(Entry { account, .. }) = self.entries.remove(&session) {
+            self.freed.push(Named { session, account });
+        }
+        true
     }
 
     /// Everything that is to be given back; the caller sees to it.

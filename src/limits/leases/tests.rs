@@ -70,6 +70,7 @@ async fn a_session_takes_its_own_lease_over() {
     let old = one.acquire(session, "ann", Plan::Free).await.unwrap();
     let new = one.acquire(session, "ann", Plan::Free).await.unwrap();
     drop(old);
+    assert_eq!(one.keeper.table().due().len(), 1, "the newer one is still renewed");
     assert!(acquire(&other, "ann").await.is_err(), "an older lease takes no newer one with it");
     let _elsewhere = other.acquire(session, "ann", Plan::Free).await.unwrap();
     assert_eq!(held(&server), ":1\r\n");
