@@ -81,7 +81,8 @@ async fn no_event_is_heard_of_whoever_was_not_let_in() {
             drop(socket.send_text(&packet).await);
             // Packets of Engine.IO itself: a ping, or the end.
             for packet in said(&mut socket).await {
-                let refusal = packet.starts_with("44/audio-stream,") || packet == "1" || packet == "2";
+                let refusal =
+                    packet.starts_with("44/audio-stream,") || packet == "1" || packet == "2";
                 assert!(refusal, "{event} after {auth:?} was answered {packet}");
             }
         }

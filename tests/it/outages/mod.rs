@@ -1,6 +1,7 @@
 //! Databases that are away, at boot and in mid-stream, and databases that refuse.
 
 mod boot;
+mod identity;
 mod keys;
 mod refusal;
 mod streaming;
