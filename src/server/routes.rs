@@ -49,54 +49,6 @@ impl Table {
         Self { gate, router: Router::new(), listed: Vec::new() }
     }
 
-    /// A route that is read.
-    pub(super) fn get<H, T, S>(
-        self,
-        path: &'static str,
-        access: Access,
-        handler: H,
-        state: S,
-    ) -> Self
-    where
-        H: Handler<T, S>,
-        T: 'static,
-        S: Clone + Send + Sync + 'static,
-    {
-        self.add(Method::GET, path, access, on(MethodFilter::GET, handler).with_state(state))
-    }
-
-    /// A route that acts.
-    pub(super) fn post<H, T, S>(
-        self,
-        path: &'static str,
-        access: Access,
-        handler: H,
-        state: S,
-    ) -> Self
-    where
-        H: Handler<T, S>,
-        T: 'static,
-        S: Clone + Send + Sync + 'static,
-    {
-        self.add(Method::POST, path, access, on(MethodFilter::POST, handler).with_state(state))
-    }
-
-    /// A route that removes.
-    pub(super) fn delete<H, T, S>(
-        self,
-        path: &'static str,
-        access: Access,
-        handler: H,
-        state: S,
-    ) -> Self
-    where
-        H: Handler<T, S>,
-        T: 'static,
-        S: Clone + Send + Sync + 'static,
-    {
-        self.add(Method::DELETE, path, access, on(MethodFilter::DELETE, handler).with_state(state))
-    }
-
     fn add(
         mut self,
         method: Method,
@@ -123,4 +75,37 @@ impl Table {
     pub(super) fn finish(self) -> (Router, Vec<Route>) {
         (self.router, self.listed)
     }
+}
+
+/// One builder for each method that the service has.
+macro_rules! methods {
+    ($($(#[$doc:meta])* $name:ident = $method:ident;)*) => {
+        impl Table {
+            $($(#[$doc])*
+            pub(super) fn $name<H, T, S>(
+                self,
+                path: &'static str,
+                access: Access,
+                handler: H,
+                state: S,
+            ) -> Self
+            where
+                H: Handler<T, S>,
+                T: 'static,
+                S: Clone + Send + Sync + 'static,
+            {
+                let handler = on(MethodFilter::$method, handler).with_state(state);
+                self.add(Method::$method, path, access, handler)
+            })*
+        }
+    };
+}
+
+methods! {
+    /// A route that is read.
+    get = GET;
+    /// A route that acts.
+    post = POST;
+    /// A route that removes.
+    delete = DELETE;
 }
