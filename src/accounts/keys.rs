@@ -6,7 +6,7 @@ use axum::{
     http::StatusCode,
     response::Response,
 };
-use chrono::{DateTime, NaiveDateTime, SecondsFormat, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use secrecy::ExposeSecret;
 use serde_json::{Map, Value, json};
 
@@ -30,13 +30,12 @@ pub async fn create(
     let user = accounts.auth.user_id(&principal).await?;
     let made = accounts.auth.keys().create(user, &wanted).await?;
     let (id, key) = made.ok_or_else(profile::unknown)?;
-    let expires_at = wanted.expires_at.map(|at| at.and_utc());
     let body = json!({
         "message": "API key created successfully",
         "id": id,
         "name": wanted.name,
         "api_key": key.expose_secret(),
-        "expires_at": expires_at.map(|at| at.to_rfc3339_opts(SecondsFormat::Micros, true)),
+        "expires_at": wanted.expires_at.map(|at| Clock.format(at.and_utc())),
     });
     Ok(answer::secret(StatusCode::CREATED, body))
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use super::{PASSWORD, call, login, profile, register, setup, without_limits};
-use crate::harness::{LONG, SOON, Setup};
+use crate::harness::{LONG, Setup};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_address_is_registered_once() {
@@ -53,15 +53,18 @@ async fn every_login_costs_one_hash() {
 /// A crowd that guesses passwords fills its own line and nobody else's.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn logins_starve_nobody() {
-    let app = std::sync::Arc::new(setup().start().await);
+    let app = setup().start().await;
     let account = register(&app, "ada@example.com").await;
     let mut crowd = JoinSet::new();
+    // One client for all of them: making one takes longer than a password.
+    let client = reqwest::Client::new();
     for _ in 0..200 {
-        let app = app.clone();
-        crowd.spawn(async move { login(&app, "ada@example.com", "wrong guess 1").await });
+        let guess = json!({ "email": "ada@example.com", "password": "wrong guess 1" });
+        let attempt = client.post(format!("{}/auth/login", app.url())).json(&guess);
+        crowd.spawn(super::answer(attempt));
     }
     let refused = async || app.metric("password_hashes_total", &["outcome=\"overloaded\""]) > 0;
-    testkit::wait_until("the line to be full", SOON, refused).await.expect("full");
+    testkit::wait_until("the line to be full", LONG, refused).await.expect("full");
     let health = call(&app, "GET /health", "", Value::Null).await;
     assert_eq!(health.status, 200);
     assert_eq!(profile(&app, account.text("access_token")).await, 200);

@@ -1,11 +1,13 @@
 //! The life of a login over two replicas.
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
+use testkit::raw_ws::RawSocket;
 
-use super::{PASSWORD, call, login, profile, register, setup};
+use super::{Answer, PASSWORD, call, login, profile, register, setup};
 use crate::harness::{SOON, TestApp, doors};
 
-async fn refresh(app: &TestApp, token: &str) -> super::Answer {
+async fn refresh(app: &TestApp, token: &str) -> Answer {
     call(app, "POST /auth/refresh", token, Value::Null).await
 }
 
@@ -99,4 +101,41 @@ async fn a_login_opens_sockets() {
     }
     doors::websocket(&app.url(), account.text("refresh_token")).await.expect_err("no credential");
     assert!(app.metric("authentications_total", &["type=\"jwt\"", "outcome=\"ok\""]) >= 2);
+}
+
+/// Waits until the service closes that socket for good.
+async fn wait_until_closed(socket: &mut RawSocket) {
+    loop {
+        let message = socket.receive_json(SOON).await.expect("a message");
+        if message["type"] == "closing" {
+            assert_eq!(message["reason"], "credential_revoked", "{message}");
+            return;
+        }
+    }
+}
+
+/// Streams end with their login, wherever they are, and others go on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_login_that_ends_closes_its_sockets() {
+    let apps = setup().start_many(2).await;
+    let [a, b] = &apps[..] else { panic!("two replicas") };
+    register(a, "ada@example.com").await;
+    let logins = join_all((0..3).map(|_| login(a, "ada@example.com", PASSWORD))).await;
+    let [left, stolen, other] = &logins[..] else { panic!("three logins") };
+    let open = async |login: &Answer| {
+        doors::websocket(&b.url(), login.text("access_token")).await.expect("admitted").0
+    };
+    let (mut of_left, mut of_stolen) = (open(left).await, open(stolen).await);
+    let mut of_other = open(other).await;
+
+    let told = call(a, "POST /auth/logout", left.text("access_token"), Value::Null).await;
+    assert_eq!(told.status, 200);
+    wait_until_closed(&mut of_left).await;
+    let second = refresh(a, stolen.text("refresh_token")).await;
+    let mut of_second = open(&second).await;
+    assert_eq!(refresh(a, stolen.text("refresh_token")).await.status, 401);
+    wait_until_closed(&mut of_stolen).await;
+    wait_until_closed(&mut of_second).await;
+    of_other.send_json(&json!({ "type": "nothing we know" })).await.expect("sent");
+    assert_eq!(of_other.receive_json(SOON).await.expect("an answer")["type"], "error");
 }
