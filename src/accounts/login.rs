@@ -13,6 +13,7 @@ use crate::{
     auth::digest,
     limits::{LimitedAction, Verdict},
     model::{Error, ErrorKind, Plan},
+    telemetry::log_patterns,
     web::{
         body::{JsonObject, Unreadable},
         error::Failure,
@@ -58,11 +59,15 @@ async fn enter(accounts: &Accounts, claim: Claim) -> Result<Response, Failure> {
     };
     let (id, hash) = stored.map(|stored| (stored.id, stored.password_hash)).unzip();
     let right = auth.passwords().verify(claim.password, hash.flatten()).await?;
-    let Some(id) = id.filter(|_| right) else {
+    let Some(user_id) = id.filter(|_| right) else {
+        log_patterns::login_failed(id);
         return Err(refused("Invalid email or password"));
     };
-    let user = auth.people().note_login(id).await?;
-    let user = user.ok_or_else(|| refused("Account deactivated"))?;
+    let Some(user) = auth.people().note_login(user_id).await? else {
+        log_patterns::login_failed(id);
+        return Err(refused("Account deactivated"));
+    };
+    log_patterns::login_successful(user.id);
     let issued = auth.local().issue(user.id)?;
     let body = json!({
         "message": "Login successful",

@@ -8,6 +8,7 @@ use super::{Accounts, answer, fields};
 use crate::{
     auth::{directory::NewUser, email, password},
     model::{Error, Plan},
+    telemetry::log_patterns,
     web::{
         body::{JsonObject, Unreadable},
         error::Failure,
@@ -36,6 +37,7 @@ pub async fn register(
     }
     user.password_hash = auth.passwords().hash(password).await?;
     let (user, key) = auth.people().register(&user).await?.ok_or_else(taken)?;
+    log_patterns::user_registered(user.id);
     let issued = auth.local().issue(user.id)?;
     let body = json!({
         "message": "User registered successfully",

@@ -11,6 +11,7 @@ use serde_json::json;
 use super::{Accounts, answer};
 use crate::{
     auth::{Refusal, TokenKind},
+    model::ErrorKind,
     web::error::Failure,
 };
 
@@ -32,11 +33,12 @@ pub async fn logout(State(accounts): State<Accounts>, headers: HeaderMap) -> Res
         Ok(token) => token,
         Err((status, text)) => return told(status, text),
     };
-    match accounts.auth.local().log_out(token).await {
-        Ok(TokenKind::Access) => told(StatusCode::OK, "Access token revoked successfully"),
-        Ok(TokenKind::Refresh) => told(StatusCode::OK, "Refresh token revoked successfully"),
-        Err(refusal) => refused(refusal),
-    }
+    let text = match accounts.auth.local().log_out(token).await {
+        Ok(TokenKind::Access) => "Access token revoked successfully",
+        Ok(TokenKind::Refresh) => "Refresh token revoked successfully",
+        Err(refusal) => return refused(refusal),
+    };
+    Json(json!({ "msg": text })).into_response()
 }
 
 /// The token of the header, or what is wrong with the header.
@@ -71,8 +73,14 @@ fn refused(refusal: Refusal) -> Response {
     }
 }
 
+/// A refusal: the contract's key, and what every other error has too.
 fn told(status: StatusCode, text: &str) -> Response {
-    let mut response = (status, Json(json!({ "msg": text }))).into_response();
+    let kind = match status {
+        StatusCode::UNAUTHORIZED => ErrorKind::Unauthenticated,
+        _ => ErrorKind::InvalidRequest,
+    };
+    let body = json!({ "msg": text, "code": kind.code(), "retryable": kind.retryable() });
+    let mut response = (status, Json(body)).into_response();
     if status == StatusCode::UNAUTHORIZED {
         let challenge = HeaderValue::from_static("Bearer realm=\"api\"");
         response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);

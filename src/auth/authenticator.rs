@@ -287,6 +287,7 @@ impl Inner {
     async fn login(&self, token: &str) -> Option<Result<Principal, Error>> {
         match self.logins.verify(token).await {
             Err(Refusal::Foreign(_)) => None,
+            Err(Refusal::Unavailable(error)) => Some(Err(error)),
             Err(refusal) => {
                 log_patterns::local_token_refused(refusal.text());
                 Some(Err(refusal.into_error()))

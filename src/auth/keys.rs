@@ -5,7 +5,10 @@ use secrecy::SecretString;
 use serde::Serialize;
 
 use super::{api_key::ApiKeys, mint, revocations::Revoked, store::keys as store, timestamp};
-use crate::model::{Error, ErrorKind};
+use crate::{
+    model::{Error, ErrorKind},
+    telemetry::log_patterns,
+};
 
 /// Active keys that one user may have.
 const MOST_KEYS: i64 = 100;
@@ -58,6 +61,7 @@ impl ApiKeys {
             let key = mint::mint(user_id);
             let id = store::insert_key(&mut transaction, user_id, new, &key).await?;
             transaction.commit().await?;
+            log_patterns::api_key_created(user_id, id);
             Ok(Some(Ok((id, key.text))))
         };
         self.database.run(made).await?.transpose()
@@ -73,6 +77,7 @@ impl ApiKeys {
         let updated = store::deactivate(self.database.pool(), user_id, id);
         let found = self.database.run(updated).await?;
         if found {
+            log_patterns::api_key_revoked(user_id, id);
             self.forget(&Revoked::Key(id));
             self.revocations.announce(&Revoked::Key(id)).await;
         }

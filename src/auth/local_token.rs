@@ -52,6 +52,8 @@ pub(super) struct LocalToken {
     pub(super) user_id: i32,
     pub(super) jti: String,
     pub(super) family: String,
+    /// When it was made; a token without that is as old as can be.
+    pub(super) issued_at: DateTime<Utc>,
     pub(super) expires_at: DateTime<Utc>,
 }
 
@@ -165,7 +167,9 @@ fn check_claims(claims: &Map<String, Value>, now: DateTime<Utc>) -> Result<Local
         (None, TokenKind::Access) => jti.clone(),
         (None, TokenKind::Refresh) => return Err(missing("family")),
     };
-    Ok(LocalToken { kind, user_id: subject(claims)?, jti, family, expires_at })
+    let issued_at = claims.get("iat").and_then(Value::as_f64).unwrap_or(0.0);
+    let issued_at = DateTime::from_timestamp(issued_at as i64, 0).unwrap_or_default();
+    Ok(LocalToken { kind, user_id: subject(claims)?, jti, family, issued_at, expires_at })
 }
 
 /// The user's id, in the one way in which it is written.

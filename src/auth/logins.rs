@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -17,11 +18,14 @@ use crate::{
     config::AuthConfig,
     model::{Clock, Error, Plan},
     postgres::Database,
+    telemetry::log_patterns,
 };
 
 /// A revoked token dies within this time, should its announcement be lost.
 const REMEMBERED_FOR: Duration = Duration::from_mins(1);
 const REMEMBERED: usize = 10_000;
+/// How far the clocks of a replica and of Postgres may be apart.
+const CLOCKS_APART: TimeDelta = TimeDelta::seconds(60);
 /// The `token_type` of a refresh token that was used, and of a whole login.
 const ROTATED: &str = "rotated";
 const FAMILY: &str = "family";
@@ -83,7 +87,7 @@ impl Logins {
         let (login, expires_at) = (Login::of(&token), token.expires_at);
         let plan = match self.good.get(&login) {
             Some(plan) => plan,
-            None => self.look_up(&login).await?,
+            None => self.look_up(&login, Some(token.issued_at)).await?,
         };
         Ok(Principal {
             subject: login.user_id.to_string(),
@@ -98,7 +102,7 @@ impl Logins {
     /// Asks Postgres whether a token that was good still is.
     pub(super) async fn recheck(&self, user_id: i32, jti: &str, family: &str) -> Result<(), Error> {
         let login = Login { user_id, jti: jti.to_owned(), family: family.to_owned() };
-        self.look_up(&login).await.map(drop).map_err(Refusal::into_error)
+        self.look_up(&login, None).await.map(drop).map_err(Refusal::into_error)
     }
 
     /// Forgets what was revoked, so that the next look goes to the database.
@@ -111,9 +115,13 @@ impl Logins {
         });
     }
 
-    async fn look_up(&self, login: &Login) -> Result<Plan, Refusal> {
+    async fn look_up(
+        &self,
+        login: &Login,
+        issued_at: Option<DateTime<Utc>>,
+    ) -> Result<Plan, Refusal> {
         let epoch = self.good.epoch();
-        match self.find(login).await? {
+        match self.find(login, issued_at).await? {
             Some(row) if !row.token_revoked && !row.family_revoked => {
                 let plan = Plan::of(&row.plan);
                 self.good.insert_since(epoch, login.clone(), plan, REMEMBERED_FOR);
@@ -128,9 +136,17 @@ impl Logins {
         }
     }
 
-    async fn find(&self, login: &Login) -> Result<Option<store::LoginRow>, Error> {
+    /// What Postgres has of a login. Ids may be given anew, as by a database that is made anew: a
+    /// token that is older than the row is of somebody else.
+    async fn find(
+        &self,
+        login: &Login,
+        issued_at: Option<DateTime<Utc>>,
+    ) -> Result<Option<store::LoginRow>, Error> {
         let Login { user_id, jti, family } = login;
-        self.database.run(store::find_login(self.database.pool(), *user_id, jti, family)).await
+        let by = issued_at.map(|at| (at + CLOCKS_APART).naive_utc());
+        let pool = self.database.pool();
+        self.database.run(store::find_login(pool, *user_id, by, jti, family)).await
     }
 
     /// Gives new tokens for a refresh token, which is good once. Where it comes again, somebody
@@ -140,7 +156,7 @@ impl Logins {
         if token.kind != TokenKind::Refresh {
             return Err(Refusal::Invalid("Only refresh tokens are allowed".to_owned()));
         }
-        match self.find(&Login::of(&token)).await? {
+        match self.find(&Login::of(&token), Some(token.issued_at)).await? {
             Some(row) if !row.family_revoked => {}
             _ => return Err(Refusal::Revoked),
         }
@@ -154,13 +170,15 @@ impl Logins {
     /// Takes back the one token that is shown, and tells every replica; of which kind it was.
     pub async fn log_out(&self, token: &str) -> Result<TokenKind, Refusal> {
         let token = self.tokens.read(token)?;
-        if self.find(&Login::of(&token)).await?.is_some_and(|row| row.family_revoked) {
+        let row = self.find(&Login::of(&token), Some(token.issued_at)).await?;
+        if row.is_some_and(|row| row.family_revoked) {
             return Err(Refusal::Revoked);
         }
         if !self.take(&token, token.kind.as_str()).await? {
             self.end_if_rotated(&token).await?;
             return Err(Refusal::Revoked);
         }
+        log_patterns::logged_out(token.user_id, token.kind.as_str());
         self.announce(Revoked::Token(token.jti)).await;
         Ok(token.kind)
     }
@@ -181,6 +199,7 @@ impl Logins {
         if kind.as_deref() != Some(ROTATED) {
             return Ok(());
         }
+        log_patterns::refresh_token_reused(token.user_id);
         let until = (Clock.now() + REFRESH_LIFE).naive_utc();
         let written = store::insert_revoked(pool, &token.family, FAMILY, token.user_id, until);
         self.database.run(written).await?;

@@ -5,7 +5,8 @@ use super::{
     reader::Reader,
     variables::{
         API_KEY, AUTH0_AUDIENCE, AUTH0_DOMAIN, DATABASE_URL, DEEPGRAM_API_KEY, DEEPSEEK_API_KEY,
-        JWT_SECRET_KEY, OPENAI_API_KEY, REDIS_URL, SECRET_KEY, Variable,
+        JWT_SECRET_KEY, JWT_SECRET_KEY_PREVIOUS, OPENAI_API_KEY, REDIS_URL, SECRET_KEY,
+        SECRET_KEY_PREVIOUS, Variable,
     },
 };
 
@@ -62,7 +63,9 @@ pub(super) fn demand(reader: &mut Reader<'_>) {
             reader.faults.missing.push(variable.name);
         }
     }
-    for variable in REQUIRED.iter().chain([&API_KEY]) {
+    // A former secret still verifies: one that everybody knows would let everybody in.
+    let former = [&API_KEY, &JWT_SECRET_KEY_PREVIOUS, &SECRET_KEY_PREVIOUS];
+    for variable in REQUIRED.iter().chain(former) {
         if reader.set(variable).is_some_and(is_placeholder) {
             reader.faults.wrong.push(format!("{} is still a placeholder", variable.name));
         }
@@ -114,7 +117,9 @@ fn warn_of_exposure(config: &Config, reader: &mut Reader<'_>) {
             reader.warnings.push(format!("{name} {risk} in production"));
         }
     }
-    for variable in [JWT_SECRET_KEY, SECRET_KEY, API_KEY] {
+    for variable in
+        [JWT_SECRET_KEY, SECRET_KEY, API_KEY, JWT_SECRET_KEY_PREVIOUS, SECRET_KEY_PREVIOUS]
+    {
         if reader.set(&variable).is_some_and(|value| value.len() < 32) {
             reader.warnings.push(format!("{} is shorter than 32 characters", variable.name));
         }

@@ -1,7 +1,10 @@
 //! Counts acts in Redis for all replicas together, or by this replica's share while it is away.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -11,7 +14,7 @@ use super::{LimitedAction, Verdict, breaker::Breaker, gcra::Count, share::Share}
 use crate::{
     fleet::Fleet,
     redis::Redis,
-    telemetry::{Metrics, metrics::label},
+    telemetry::{Metrics, log_patterns, metrics::label},
 };
 
 /// One act that is to be counted.
@@ -34,6 +37,8 @@ pub(super) struct Limiter {
     breaker: Breaker,
     shares: [Mutex<Share>; LimitedAction::ALL.len()],
     started: Instant,
+    /// In which second a refusal was logged last.
+    told: [AtomicU64; LimitedAction::ALL.len()],
 }
 
 impl Limiter {
@@ -46,6 +51,7 @@ impl Limiter {
             breaker: Breaker::default(),
             shares: std::array::from_fn(|_| Mutex::default()),
             started: Instant::now(),
+            told: Default::default(),
         }
     }
 
@@ -58,6 +64,9 @@ impl Limiter {
                 (limit, self.share(act, limit), "share")
             }
         };
+        if !counted.allowed && self.may_tell(act.action) {
+            log_patterns::limit_exceeded(act.action.name(), act.subject);
+        }
         let outcome = if counted.allowed { "allowed" } else { "refused" };
         let labels = [
             label("action", act.action.name()),
@@ -66,6 +75,12 @@ impl Limiter {
         ];
         self.metrics.limit_checks.add(1, &labels);
         verdict(act.action, limit, counted)
+    }
+
+    /// Whether a refusal may be logged: one a second, since whoever is refused may go on asking.
+    fn may_tell(&self, action: LimitedAction) -> bool {
+        let second = self.started.elapsed().as_secs() + 1;
+        self.told[action as usize].swap(second, Ordering::Relaxed) != second
     }
 
     /// What Redis says; nothing if it is away or too slow.

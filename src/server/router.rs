@@ -5,7 +5,7 @@ use std::{convert::Infallible, sync::Arc};
 use axum::{
     Extension, Router,
     body::Body,
-    http::{Method, Request},
+    http::{HeaderName, Method, Request, header},
     middleware,
     response::{IntoResponse, Response},
     routing::get,
@@ -112,6 +112,16 @@ fn cors(origins: Origins) -> CorsLayer {
         .allow_origin(allowed)
         .allow_credentials(true)
         .allow_headers(AllowHeaders::mirror_request())
+        .expose_headers([
+            header::RETRY_AFTER,
+            header::WWW_AUTHENTICATE,
+            HeaderName::from_static("ratelimit"),
+            HeaderName::from_static("ratelimit-policy"),
+            HeaderName::from_static("x-ratelimit-limit"),
+            HeaderName::from_static("x-ratelimit-remaining"),
+            HeaderName::from_static("x-ratelimit-reset"),
+            HeaderName::from_static("x-request-id"),
+        ])
         .allow_methods([
             Method::DELETE,
             Method::GET,

@@ -69,6 +69,51 @@ pub fn local_token_refused(why: &str) {
     warn!("JWT verification failed: {}", Clean(why));
 }
 
+/// Somebody logged in.
+pub fn login_successful(user_id: i32) {
+    info!("Login successful for user {user_id}");
+}
+
+/// A login failed; whose, if there is such an account.
+pub fn login_failed(user_id: Option<i32>) {
+    warn!(user_id, "Login failed: wrong address or password, or a disabled account");
+}
+
+/// An account was made.
+pub fn user_registered(user_id: i32) {
+    info!("User registered: {user_id}");
+}
+
+/// Somebody logged out, with a token of that kind.
+pub fn logged_out(user_id: i32, kind: &str) {
+    info!("Logout of user {user_id}: {kind} token revoked");
+}
+
+/// A refresh token came a second time: it may have been stolen.
+pub fn refresh_token_reused(user_id: i32) {
+    warn!("Refresh token reused: the login of user {user_id} is revoked");
+}
+
+/// A user made an API key.
+pub fn api_key_created(user_id: i32, key_id: i32) {
+    info!("API key {key_id} created for user {user_id}");
+}
+
+/// A user took an API key back.
+pub fn api_key_revoked(user_id: i32, key_id: i32) {
+    info!("API key {key_id} of user {user_id} revoked");
+}
+
+/// Somebody did something too often.
+pub fn limit_exceeded(action: &str, subject: &str) {
+    warn!("Rate limit exceeded: {action} by {subject}");
+}
+
+/// The service closes a socket.
+pub fn socket_closed(user: &str, code: u16, reason: &str) {
+    info!(code, reason, "WebSocket closed by the service: user_id={}", Clean(user));
+}
+
 /// An API key of a user was accepted.
 pub fn api_key_accepted(user_id: i32) {
     info!("API key auth successful for user {user_id}");

@@ -6,6 +6,7 @@ use axum::{
     middleware::Next,
     response::Response,
 };
+use tracing::Instrument;
 use uuid::Uuid;
 
 use super::error;
@@ -21,7 +22,9 @@ pub struct RequestId(pub String);
 pub async fn assign(mut request: Request, next: Next) -> Response {
     let id = RequestId(given(&request).unwrap_or_else(|| Uuid::now_v7().to_string()));
     request.extensions_mut().insert(id.clone());
-    let mut response = error::complete(next.run(request).await, &id);
+    let span = tracing::info_span!("request", id = id.0);
+    let answered = async { error::complete(next.run(request).await, &id) };
+    let mut response = answered.instrument(span).await;
     if let Ok(value) = HeaderValue::from_str(&id.0) {
         response.headers_mut().insert(HEADER, value);
     }

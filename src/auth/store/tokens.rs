@@ -11,10 +11,12 @@ pub(in crate::auth) struct LoginRow {
     pub(in crate::auth) family_revoked: bool,
 }
 
-/// The active user of that id, and whether a token or its whole login was taken back.
+/// The active user of that id, if there was one by then, and whether a token or its whole login was
+/// taken back.
 pub(in crate::auth) async fn find_login(
     pool: &PgPool,
     user_id: i32,
+    by: Option<NaiveDateTime>,
     jti: &str,
     family: &str,
 ) -> Result<Option<LoginRow>, sqlx::Error> {
@@ -23,10 +25,12 @@ pub(in crate::auth) async fn find_login(
         r#"SELECT coalesce(plan, 'free') AS "plan!",
                   EXISTS (SELECT FROM token_blacklist WHERE jti = $2) AS "token_revoked!",
                   EXISTS (SELECT FROM token_blacklist WHERE jti = $3) AS "family_revoked!"
-           FROM users WHERE id = $1 AND is_active"#,
+           FROM users WHERE id = $1 AND is_active
+             AND ($4::timestamp IS NULL OR created_at IS NULL OR created_at <= $4)"#,
         user_id,
         jti,
         family,
+        by,
     )
     .fetch_optional(pool)
     .await

@@ -155,6 +155,30 @@ fn the_openapi_document_has_every_route() {
     same(methods.collect(), routes(), hint);
 }
 
+/// Every `$ref` below a value.
+fn references(value: &Value) -> Vec<String> {
+    match value {
+        Value::Object(fields) => {
+            let own = fields.get("$ref").and_then(Value::as_str).map(str::to_owned);
+            own.into_iter().chain(fields.values().flat_map(references)).collect()
+        }
+        Value::Array(items) => items.iter().flat_map(references).collect(),
+        _ => Vec::new(),
+    }
+}
+
+#[test]
+fn references_of_the_openapi_document_lead_somewhere() {
+    let document: Value = serde_json::from_str(&read("docs/openapi.json")).expect("valid JSON");
+    let found = references(&document);
+    assert!(found.len() > 50, "the rule itself is broken: {found:?}");
+    let dangling = found.into_iter().filter(|reference| {
+        let pointer = reference.strip_prefix('#');
+        pointer.is_none_or(|pointer| document.pointer(pointer).is_none())
+    });
+    none(dangling, "write the component in docs/openapi.json");
+}
+
 #[test]
 fn the_asyncapi_document_names_every_event_option_and_code() {
     use audio_transcription_api::{live::options, live::wire::Close, model::ErrorKind};
