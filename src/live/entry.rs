@@ -80,9 +80,7 @@ impl LiveService {
         in_time(Box::pin(self.auth.authenticate(token))).await.map_err(|mut error| {
             // A door that cannot verify a token refuses it; `/api/*` alone owes the contract a 500.
             if error.kind == ErrorKind::Internal {
-                tracing::debug!("a token could not be verified: {error}");
                 error.kind = ErrorKind::Unauthenticated;
-                "Invalid or expired authentication token".clone_into(&mut error.detail);
             }
             error
         })

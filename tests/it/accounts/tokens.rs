@@ -71,3 +71,21 @@ async fn a_user_who_is_gone_has_no_tokens() {
     let told = call(&app, "GET /auth/profile", account.text("access_token"), Value::Null).await;
     assert_eq!(told.error(), (401, "Authentication required"));
 }
+
+/// A database that is made anew gives ids anew: tokens of the one before are nobody's there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_does_not_pass_to_whoever_has_its_users_id_now() {
+    let app = setup().start().await;
+    let account = register(&app, "mallory@example.com").await;
+    execute(&app, "TRUNCATE users, api_keys, token_blacklist RESTART IDENTITY CASCADE").await;
+    let heir = "INSERT INTO users (id, email, plan, created_at) \
+                VALUES (1, 'ada@example.com', 'enterprise', timezone('utc', now()) + interval '2 min')";
+    execute(&app, heir).await;
+    let (access, refresh) = (account.text("access_token"), account.text("refresh_token"));
+    for route in ["GET /auth/profile", "POST /auth/api-keys"] {
+        let told = call(&app, route, access, Value::Null).await;
+        assert_eq!(told.error(), (401, "Authentication required"), "{route}");
+    }
+    let told = call(&app, "POST /auth/refresh", refresh, Value::Null).await;
+    assert_eq!(told.msg(), (401, "Token has been revoked"));
+}
