@@ -26,6 +26,9 @@ const NEXT_HEAD: Duration = Duration::from_secs(75);
 const BODY_READ: Duration = Duration::from_secs(10);
 /// How long sent data may stay unacknowledged before the connection counts as dead.
 const USER_TIMEOUT: Duration = Duration::from_secs(20);
+/// How many bytes the kernel may hold that are not on their way yet. What it holds can be neither
+/// replaced by newer text nor counted, and by itself it holds megabytes for who does not read.
+const UNSENT_BYTES: u32 = 64 * 1024;
 const BACKOFF: Duration = Duration::from_millis(100);
 
 /// Serves connections until the hard stop, at most `limit` at once.
@@ -112,8 +115,10 @@ async fn never_asked(asked: &CancellationToken) {
     }
 }
 
-/// Small frames must not wait, and a dead peer must not stay.
+/// Small frames must not wait, a dead peer must not stay, and a slow one must be felt.
 fn tune(stream: &TcpStream) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
-    socket2::SockRef::from(stream).set_tcp_user_timeout(Some(USER_TIMEOUT))
+    let socket = socket2::SockRef::from(stream);
+    socket.set_tcp_notsent_lowat(UNSENT_BYTES)?;
+    socket.set_tcp_user_timeout(Some(USER_TIMEOUT))
 }
