@@ -47,6 +47,11 @@ impl Shares {
         Self { redis, secrets, revocations }
     }
 
+    /// Who tells that a token was taken back.
+    pub fn revocations(&self) -> &Revocations {
+        &self.revocations
+    }
+
     /// A token for a room, in the name of its account.
     pub fn issue(
         &self,
