@@ -89,10 +89,11 @@ impl Redis {
         let (stop, messages) = (shutdown.hard().clone(), client.message_rx());
         let (passing, wanted) = (news.clone(), shared.clone());
         shutdown.spawn(async move {
-            let passed = pass_on(messages, &passing);
-            let subscribed = keep_subscribed(&client, &wanted, &news);
-            let both = async { tokio::join!(passed, subscribed) };
-            stop.run_until_cancelled(both).await;
+            stop.run_until_cancelled(pass_on(messages, &passing)).await;
+        });
+        let stop = shutdown.hard().clone();
+        shutdown.spawn(async move {
+            stop.run_until_cancelled(keep_subscribed(&client, &wanted, &news)).await;
         });
         (Listener(shared), heard)
     }

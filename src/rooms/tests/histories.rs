@@ -17,7 +17,7 @@ async fn read(replica: &Replica, cursor: Cursor) -> Read {
 fn found(read: Read) -> Vec<u64> {
     match read {
         Read::Recovered { finals, .. } => finals.iter().map(|is| is.text.label.n).collect(),
-        other => panic!("{other:?}"),
+        Read::NotRecovered { reason, .. } => panic!("{reason:?}"),
     }
 }
 

@@ -96,7 +96,7 @@ impl<'a> Case<'a> {
             }
             Act::Zombie => self.zombie().await,
             Act::Forget => drop(self.server.command(&["FLUSHALL"]).unwrap()),
-            Act::Trim(count) => self.trim(count).await,
+            Act::Trim(count) => self.trim(count),
             Act::Read(limit) => self.read(limit).await,
         }
     }
@@ -143,7 +143,7 @@ impl<'a> Case<'a> {
         }
     }
 
-    async fn trim(&self, count: u64) {
+    fn trim(&self, count: u64) {
         let key = format!("test:{{room:{}}}:history", self.room);
         let answer = self.server.command(&["XLEN", &key]).unwrap();
         let length: u64 = answer[1..].trim().parse().unwrap();

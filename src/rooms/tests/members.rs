@@ -21,7 +21,7 @@ async fn viewers_are_counted_until_they_leave_or_their_replica_dies() {
     other.stop.abort();
     let died = std::time::Instant::now();
     count(4, EXPIRY + SOON).await;
-    assert!(died.elapsed() > EXPIRY - HEARTBEAT - Duration::from_secs(1));
+    assert!(died.elapsed() + HEARTBEAT + Duration::from_secs(1) > EXPIRY);
     drop((here, there));
     count(0, SOON).await;
     let rendered = one.rooms.metrics.render().unwrap();
