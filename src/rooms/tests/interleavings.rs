@@ -133,8 +133,8 @@ impl<'a> Case<'a> {
             return;
         };
         let history = self.replica.rooms.history();
-        // The owner has just said something, so that Redis knows its fence.
-        let known = texts(self.session, [1]);
+        // The owner has just told everything again, so that Redis knows its fence.
+        let known = texts(self.session, 1..=self.last_n());
         if self.last_n() > 0 {
             history.append(&self.claim, self.position, false, &known).await.unwrap();
             let said = texts(self.session, [self.last_n() + 1]);
