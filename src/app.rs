@@ -18,6 +18,7 @@ use crate::{
     postgres::Database,
     providers::{Live, deepgram::Deepgram},
     redis::Redis,
+    rooms::{Ground, Rooms},
     telemetry::{Metrics, Tracer, export},
     usage::Usage,
 };
@@ -42,6 +43,8 @@ pub struct App {
     pub limits: Limits,
     /// The routes of people about themselves.
     pub accounts: Accounts,
+    /// What viewers see.
+    pub rooms: Rooms,
     /// Real-time audio.
     pub live: LiveService,
     /// Where spans go, if anywhere.
@@ -63,13 +66,14 @@ impl App {
         let backing = Backing {
             database: database.clone(),
             redis: redis.clone(),
-            secrets,
+            secrets: secrets.clone(),
             users: users.clone(),
             metrics: metrics.clone(),
             shutdown: shutdown.clone(),
         };
         let auth = Authenticator::new(&config.auth, config.environment, backing)
             .context("authentication could not be set up")?;
+        let rooms = rooms(&config, (&redis, &auth, &metrics), secrets, &shutdown);
         let fleet = Fleet::join(redis.clone(), &shutdown);
         let (counted, leased) = (config.limits.clone(), config.limits.clone());
         let limits = Limits::new(counted, redis.clone(), fleet.clone(), metrics.clone());
@@ -101,10 +105,22 @@ impl App {
             auth,
             limits,
             accounts,
+            rooms,
             live,
             spans,
         })
     }
+}
+
+fn rooms(
+    config: &Config,
+    (redis, auth, metrics): (&Redis, &Authenticator, &Metrics),
+    secrets: Secrets,
+    shutdown: &Shutdown,
+) -> Rooms {
+    let (revocations, metrics) = (auth.revocations().clone(), metrics.clone());
+    let ground = Ground { redis: redis.clone(), secrets, revocations, metrics };
+    Rooms::start(ground, config.rooms.history, shutdown)
 }
 
 fn door(live: &LiveService) -> Door {

@@ -94,7 +94,7 @@ impl ApiKeys {
         self.known.retain(|_, row| match revoked {
             Revoked::Key(id) => row.id != *id,
             Revoked::User(id) => row.user_id != *id,
-            Revoked::Token(_) | Revoked::Session(_) => true,
+            Revoked::Token(_) | Revoked::Session(_) | Revoked::Share(_) => true,
             Revoked::Unknown => false,
         });
     }

@@ -110,7 +110,7 @@ impl Logins {
         self.good.retain(|login, _| match revoked {
             Revoked::Token(id) => login.jti != *id && login.family != *id,
             Revoked::User(id) => login.user_id != *id,
-            Revoked::Key(_) | Revoked::Session(_) => true,
+            Revoked::Key(_) | Revoked::Session(_) | Revoked::Share(_) => true,
             Revoked::Unknown => false,
         });
     }

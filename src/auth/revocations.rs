@@ -27,6 +27,8 @@ pub enum Revoked {
     Token(String),
     /// One login session, by its token's digest.
     Session(String),
+    /// One share token, by its id.
+    Share(String),
     /// Anything: announcements may have been missed.
     Unknown,
 }
@@ -55,7 +57,7 @@ pub struct Revocations {
 
 impl Revocations {
     /// A teller that hears nothing yet.
-    pub(super) fn new(redis: Redis, metrics: Metrics) -> Self {
+    pub fn new(redis: Redis, metrics: Metrics) -> Self {
         Self { redis, heard: broadcast::Sender::new(WAITING), metrics }
     }
 

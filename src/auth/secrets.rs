@@ -21,6 +21,10 @@ pub enum Purpose {
     Session,
     /// Stream tickets.
     Ticket,
+    /// Tokens that let their holder see a room.
+    Share,
+    /// Whose a room is.
+    Room,
 }
 
 impl Purpose {
@@ -30,6 +34,8 @@ impl Purpose {
             Self::Userinfo => "userinfo",
             Self::Session => "session",
             Self::Ticket => "ticket",
+            Self::Share => "share",
+            Self::Room => "room",
         }
     }
 }

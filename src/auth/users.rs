@@ -150,7 +150,7 @@ impl Users {
         self.0.accounts.change(|seen| match revoked {
             Revoked::User(id) if seen.account.id != *id => {}
             Revoked::User(_) | Revoked::Unknown => seen.at = None,
-            Revoked::Key(_) | Revoked::Token(_) | Revoked::Session(_) => {}
+            Revoked::Key(_) | Revoked::Token(_) | Revoked::Session(_) | Revoked::Share(_) => {}
         });
     }
 

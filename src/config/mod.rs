@@ -9,6 +9,7 @@ mod origins;
 mod production;
 mod providers;
 mod reader;
+mod rooms;
 mod server;
 mod storage;
 mod table;
@@ -25,6 +26,7 @@ pub use live::{DeepgramConfig, LiveConfig, LiveProvider, SpeechConfig};
 pub use origins::Origins;
 pub use providers::ProvidersConfig;
 pub use reader::Faults;
+pub use rooms::RoomsConfig;
 pub use server::ServerConfig;
 pub use storage::{DatabaseConfig, RedisConfig};
 pub use table::{env_example, markdown, text};
@@ -52,6 +54,8 @@ pub struct Config {
     pub deepgram_max_streams: Option<usize>,
     /// Live sessions.
     pub live: LiveConfig,
+    /// Rooms.
+    pub rooms: RoomsConfig,
     /// The embedded speech engine.
     pub speech: SpeechConfig,
     /// Providers behind the REST routes.
@@ -90,6 +94,7 @@ impl Config {
             deepgram: DeepgramConfig::read(reader),
             deepgram_max_streams: DeepgramConfig::read_max_streams(reader),
             live: LiveConfig::read(reader),
+            rooms: RoomsConfig::read(reader),
             speech: SpeechConfig::read(reader),
             providers: ProvidersConfig::read(reader),
             telemetry: TelemetryConfig::read(reader),

@@ -89,6 +89,9 @@ variables! {
         LIVE_IDLE_SECONDS = "60", "Silence on the wire after which a session's connection to its provider is let go, 5 to 3600 seconds; the next audio opens another.";
         USAGE_CHECKPOINT_SECONDS = "5", "How often a live session's usage is written, 1 to 300 seconds.";
     }
+    "Rooms" {
+        ROOM_HISTORY_SECONDS = "86400", "How long a room's finals are kept after the last one, 60 to 2592000 seconds.";
+    }
     "Other providers" {
         OPENAI_API_KEY = "", "Key of the OpenAI account; required in production.";
         OPENAI_MODEL = "gpt-4o-mini", "OpenAI's model for translation.";

@@ -73,6 +73,40 @@ impl Keys {
         format!("{}:sweep:{table}", self.prefix)
     }
 
+    /// The finals of a room. A session's keys would stand beside it under the same tag.
+    pub fn room_history(&self, room: &str) -> String {
+        self.room(room, "history")
+    }
+
+    /// Whose a room is, its fence, and how many bytes its history has.
+    pub fn room_meta(&self, room: &str) -> String {
+        self.room(room, "meta")
+    }
+
+    /// The number of the last final of each session in a room.
+    pub fn room_numbers(&self, room: &str) -> String {
+        self.room(room, "numbers")
+    }
+
+    /// The viewers of a room, by the time at which each is forgotten.
+    pub fn room_viewers(&self, room: &str) -> String {
+        self.room(room, "viewers")
+    }
+
+    /// The channel of a room's wake-ups and interims.
+    pub fn room_channel(&self, room: &str) -> String {
+        self.room(room, "channel")
+    }
+
+    fn room(&self, room: &str, part: &str) -> String {
+        format!("{}:{{room:{room}}}:{part}", self.prefix)
+    }
+
+    /// A share token that was taken back, until it would have ended.
+    pub fn share_revoked(&self, id: &str) -> String {
+        format!("{}:share:revoked:{id}", self.prefix)
+    }
+
     /// The channel on which revoked credentials are announced.
     pub fn revocations(&self) -> String {
         format!("{}:revocations", self.prefix)

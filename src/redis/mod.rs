@@ -1,6 +1,8 @@
 //! Redis: a client that survives its server, and cached health.
 
 mod keys;
+mod listener;
+mod script;
 mod subscription;
 #[cfg(test)]
 mod tests;
@@ -18,6 +20,7 @@ use fred::{
 use secrecy::ExposeSecret;
 
 pub use keys::Keys;
+pub use listener::{Listener, News};
 pub use subscription::Heard;
 
 use crate::{

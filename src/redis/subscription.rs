@@ -40,7 +40,7 @@ impl Redis {
     }
 
     /// A second client with the same settings, since a subscriber's connection is its own.
-    fn connect_another(&self, shutdown: &Shutdown) -> Client {
+    pub(super) fn connect_another(&self, shutdown: &Shutdown) -> Client {
         let client = self.client.clone_new();
         super::keep_connected(client.clone(), shutdown);
         client

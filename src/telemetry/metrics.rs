@@ -61,6 +61,12 @@ pub struct Metrics {
     pub usage_rows: Counter<u64>,
     /// Usage checkpoints waiting to be written.
     pub usage_pending: UpDownCounter<i64>,
+    /// Finals on their way into a room, by `outcome`.
+    pub room_finals: Counter<u64>,
+    /// Viewers of rooms on this replica.
+    pub room_viewers: UpDownCounter<i64>,
+    /// Positions from which a reader or a viewer went on, by `outcome`.
+    pub room_recoveries: Counter<u64>,
     /// HTTP requests, by `method`, `route` and `status`.
     pub http_requests: Counter<u64>,
     /// Partial decodes of the embedded engine that were out of date before they began.
@@ -113,6 +119,9 @@ impl Metrics {
             password_hashes: counter("password_hashes"),
             usage_rows: counter("usage_rows"),
             usage_pending: gauge("usage_pending"),
+            room_finals: counter("room_finals"),
+            room_viewers: gauge("room_viewers"),
+            room_recoveries: counter("room_recoveries"),
             http_requests: counter("http_requests"),
             partials_dropped: counter("partials_dropped"),
             registry,

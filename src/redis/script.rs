@@ -1,0 +1,34 @@
+//! Scripts that may take longer than a command usually may.
+
+use std::time::Duration;
+
+use fred::{
+    error::Error,
+    interfaces::{ClientLike, LuaInterface},
+    types::{FromValue, Value, config::Options, scripts::Script},
+};
+
+use super::Redis;
+
+impl Redis {
+    /// Runs a script, which may wait that long for its answer, and loads it where it is not known.
+    pub async fn run<R: FromValue>(
+        &self,
+        script: &Script,
+        deadline: Duration,
+        keys: Vec<String>,
+        arguments: Vec<Value>,
+    ) -> Result<R, Error> {
+        let client =
+            self.client.with_options(&Options { timeout: Some(deadline), ..Options::default() });
+        let sha = script.sha1();
+        let first = client.evalsha(sha.clone(), keys.clone(), arguments.clone()).await;
+        match first {
+            Err(error) if error.details().starts_with("NOSCRIPT") => {
+                script.load(&self.client).await?;
+                client.evalsha(sha.clone(), keys, arguments).await
+            }
+            answer => answer,
+        }
+    }
+}

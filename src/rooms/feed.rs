@@ -1,0 +1,226 @@
+//! What one replica knows of one room: its last finals and the interim, shared by all its viewers.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use tokio::sync::watch;
+
+use super::{
+    Cursor, Position, Recorded, RoomName, Text,
+    history::{PAGE, Read, Reason},
+};
+
+/// Finals that may wait for a viewer, beyond those that a feed begins with.
+pub const BEHIND: usize = 256;
+
+/// What happened in a room, in order.
+#[derive(Clone, Debug)]
+pub(super) enum Entry {
+    /// A final.
+    Final(Arc<Recorded>),
+    /// Finals are missing here.
+    Gap(Reason),
+}
+
+/// One room as its viewers on this replica see it.
+#[derive(Debug)]
+pub(super) struct Feed {
+    pub(super) room: RoomName,
+    state: Mutex<State>,
+    changes: watch::Sender<()>,
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    /// Whether Redis was asked once.
+    pub(super) loaded: bool,
+    /// Whether Redis is away.
+    pub(super) degraded: bool,
+    /// Up to where the room was read.
+    pub(super) cursor: Cursor,
+    entries: VecDeque<Entry>,
+    /// The number of the first entry that is kept.
+    base: u64,
+    /// The cursor of whoever has seen everything before that one.
+    before: Cursor,
+    interim: Option<Arc<Text>>,
+    /// Counts interims.
+    version: u64,
+    /// The greatest fence heard of.
+    fence: u64,
+    heard: Instant,
+}
+
+impl Feed {
+    pub(super) fn new(room: RoomName) -> Self {
+        let state = State {
+            loaded: false,
+            degraded: false,
+            cursor: Cursor::default(),
+            entries: VecDeque::new(),
+            base: 0,
+            before: Cursor::default(),
+            interim: None,
+            version: 0,
+            fence: 0,
+            heard: Instant::now(),
+        };
+        Self { room, state: Mutex::new(state), changes: watch::Sender::new(()) }
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Told of every change from now on.
+    pub(super) fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.state());
+        self.changes.send_replace(());
+    }
+
+    /// The room's last finals, as they were found first.
+    pub(super) fn load(&self, finals: Vec<Arc<Recorded>>) {
+        self.change(|state| {
+            (state.loaded, state.degraded, state.heard) = (true, false, Instant::now());
+            if let Some(first) = finals.first()
+                && first.position.offset > 1
+            {
+                let offset = first.position.offset - 1;
+                state.before =
+                    Cursor { position: Position { offset, ..first.position }, last: None };
+            }
+            state.add(finals);
+        });
+    }
+
+    /// What was read after the cursor; whether there may be more, and whether a hole was found.
+    pub(super) fn apply(&self, read: Read) -> (bool, Option<Reason>) {
+        let mut outcome = (false, None);
+        self.change(|state| {
+            (state.degraded, state.heard) = (false, Instant::now());
+            match read {
+                Read::Recovered { finals, .. } => {
+                    outcome.0 = finals.len() == PAGE;
+                    state.add(finals);
+                }
+                Read::NotRecovered { reason, rest } => {
+                    outcome.1 = Some(reason);
+                    state.entries.push_back(Entry::Gap(reason));
+                    state.add(rest);
+                }
+            }
+        });
+        outcome
+    }
+
+    /// Redis is away.
+    pub(super) fn degrade(&self) {
+        self.change(|state| state.degraded = true);
+    }
+
+    /// A wake-up: whether there is something to read.
+    pub(super) fn wake(&self, fence: u64, position: Position) -> bool {
+        let mut state = self.state();
+        state.fence = state.fence.max(fence);
+        state.heard = Instant::now();
+        position > state.cursor.position
+    }
+
+    /// Whether nothing was heard for so long; it counts as heard then.
+    pub(super) fn was_silent(&self, long: Duration) -> bool {
+        let mut state = self.state();
+        let silent = state.heard.elapsed() >= long;
+        if silent {
+            state.heard = Instant::now();
+        }
+        silent
+    }
+
+    /// An interim: the newest wins, and one that a final has overtaken is nothing.
+    pub(super) fn interim(&self, fence: u64, interim: Text) {
+        let mut state = self.state();
+        let label = interim.label;
+        let older = state
+            .interim
+            .as_ref()
+            .is_some_and(|known| known.label.session == label.session && known.label.n > label.n);
+        if fence < state.fence || state.cursor.has_seen(label) || older {
+            return;
+        }
+        state.fence = fence;
+        state.interim = Some(Arc::new(interim));
+        state.version += 1;
+        drop(state);
+        self.changes.send_replace(());
+    }
+}
+
+impl State {
+    /// The number that the next entry will have.
+    pub(super) fn end(&self) -> u64 {
+        self.base + self.entries.len() as u64
+    }
+
+    /// The entry with that number; an error if it is kept no more.
+    pub(super) fn entry(&self, number: u64) -> Result<Option<Entry>, ()> {
+        let at = number.checked_sub(self.base).ok_or(())?;
+        Ok(self.entries.get(at as usize).cloned())
+    }
+
+    /// The number of the entry that follows a cursor, if that is known here.
+    pub(super) fn after(&self, cursor: &Cursor) -> Option<u64> {
+        let is = |other: &Cursor| match (cursor.last, other.last) {
+            (Some(ours), Some(theirs)) => ours == theirs,
+            _ => cursor.position == other.position,
+        };
+        let found = self.entries.iter().rposition(|entry| match entry {
+            Entry::Final(recorded) => is(&recorded.cursor()),
+            Entry::Gap(_) => false,
+        });
+        let found = found.map(|at| self.base + at as u64 + 1);
+        found.or_else(|| is(&self.before).then_some(self.base))
+    }
+
+    /// The last finals, in order, and the interim.
+    pub(super) fn latest(&self, limit: usize) -> (Vec<Arc<Recorded>>, Option<Arc<Text>>) {
+        let finals = self.entries.iter().rev().filter_map(|entry| match entry {
+            Entry::Final(recorded) => Some(recorded.clone()),
+            Entry::Gap(_) => None,
+        });
+        let mut finals: Vec<_> = finals.take(limit).collect();
+        finals.reverse();
+        (finals, self.interim.clone())
+    }
+
+    /// The interim, if it is newer than that one.
+    pub(super) fn newer_interim(&self, version: u64) -> Option<(u64, Arc<Text>)> {
+        let interim = self.interim.clone().filter(|_| self.version > version)?;
+        Some((self.version, interim))
+    }
+
+    fn add(&mut self, finals: Vec<Arc<Recorded>>) {
+        for recorded in finals {
+            let seen = self.cursor.has_seen(recorded.text.label);
+            self.cursor = recorded.cursor();
+            if !seen {
+                self.entries.push_back(Entry::Final(recorded));
+            }
+        }
+        if self.interim.as_ref().is_some_and(|interim| self.cursor.has_seen(interim.label)) {
+            self.interim = None;
+        }
+        while self.entries.len() > PAGE + BEHIND {
+            if let Some(Entry::Final(oldest)) = self.entries.pop_front() {
+                self.before = oldest.cursor();
+            }
+            self.base += 1;
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! What a history takes, refuses, forgets and tells.
+
+use super::*;
+use crate::model::ErrorKind;
+
+fn stored(appended: Appended) -> (Position, u64, bool) {
+    match appended {
+        Appended::Stored { position, added, began } => (position, added, began),
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn read(replica: &Replica, cursor: Cursor) -> Read {
+    replica.rooms.history().read_after(&room(), &cursor, 1000).await.unwrap()
+}
+
+fn found(read: Read) -> Vec<u64> {
+    match read {
+        Read::Recovered { finals, .. } => finals.iter().map(|is| is.text.label.n).collect(),
+        Read::NotRecovered { reason, .. } => panic!("{reason:?}"),
+    }
+}
+
+const NEW: Position = Position { epoch: 0, offset: 0 };
+
+#[tokio::test]
+async fn a_final_is_added_once_and_in_order() {
+    let server = process::Redis::start().unwrap();
+    let (here, session) = (replica(&server).await, session());
+    let history = here.rooms.history();
+    let claim = history.claim(&room(), ACCOUNT).await.unwrap();
+    let append = async |at, finals: Vec<Arc<Text>>| {
+        history.append(&claim, at, false, &finals).await.unwrap()
+    };
+    let (first, added, began) = stored(append(NEW, texts(session, 1..=3)).await);
+    assert_eq!((first.offset, added, began), (3, 3, true));
+    assert_eq!(append(first, texts(session, 1..=3)).await, Appended::Known(first));
+    let second = Position { offset: 2, ..first };
+    assert_eq!(append(NEW, texts(session, [2])).await, Appended::Known(second));
+    let (position, added, began) = stored(append(first, texts(session, 2..=5)).await);
+    assert_eq!((position.offset, added, began), (5, 2, false));
+    assert_eq!(append(position, texts(session, [7])).await, Appended::Missing(5));
+    assert_eq!(found(read(&here, Cursor::default()).await), [1, 2, 3, 4, 5]);
+    let seen = Cursor { position: second, last: Some(Label { session, n: 2 }) };
+    assert_eq!(found(read(&here, seen).await), [3, 4, 5]);
+    assert_eq!(found(read(&here, Cursor { last: None, ..seen }).await), [3, 4, 5]);
+    let strange = Cursor { position: Position { epoch: 7, offset: 2 }, last: None };
+    assert!(matches!(
+        read(&here, strange).await,
+        Read::NotRecovered { reason: Reason::EpochGone, .. }
+    ));
+}
+
+#[tokio::test]
+async fn concurrent_retries_leave_each_final_once() {
+    let server = process::Redis::start().unwrap();
+    let (one, other, session) = (replica(&server).await, replica(&server).await, session());
+    let claim = one.rooms.history().claim(&room(), ACCOUNT).await.unwrap();
+    let mut tries = Vec::new();
+    for round in 0..40_usize {
+        let history = if round % 2 == 0 { one.rooms.history() } else { other.rooms.history() };
+        let claim = claim.clone();
+        tries.push(async move {
+            let finals = texts(session, 1..=(round as u64 % 20 + 1));
+            history.append(&claim, NEW, false, &finals).await.unwrap()
+        });
+    }
+    futures_util::future::join_all(tries).await;
+    assert_eq!(found(read(&one, Cursor::default()).await), upwards(1..=20));
+}
+
+#[tokio::test]
+async fn a_zombie_and_a_stranger_are_refused() {
+    let server = process::Redis::start().unwrap();
+    let (here, session) = (replica(&server).await, session());
+    let history = here.rooms.history();
+    let old = history.claim(&room(), ACCOUNT).await.unwrap();
+    stored(history.append(&old, NEW, false, &texts(session, [1])).await.unwrap());
+    let new = history.claim(&room(), ACCOUNT).await.unwrap();
+    assert!(new.fence > old.fence);
+    let refused = history.append(&old, NEW, false, &texts(session, [2])).await.unwrap();
+    assert_eq!(refused, Appended::Fenced);
+    stored(history.append(&new, NEW, false, &texts(session, [2])).await.unwrap());
+    let mut zombie = here.rooms.publisher(old);
+    assert_eq!(zombie.publish(text(session, 3)).await.unwrap(), Published::Fenced);
+
+    assert_eq!(history.owner(&room()).await.unwrap().as_deref(), Some(ACCOUNT));
+    let stranger = history.claim(&room(), "user:8").await.unwrap_err();
+    assert_eq!(stranger.kind, ErrorKind::Forbidden);
+    let forged = Claim { account: "user:8".to_owned(), fence: u64::MAX >> 12, ..new };
+    let refused = history.append(&forged, NEW, false, &texts(session, [3])).await.unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::Forbidden);
+    let meta = "test:{room:meeting-1}:meta";
+    server.command(&["HSET", meta, "owner", "00.\"user:8\""]).unwrap();
+    assert_eq!(history.owner(&room()).await.unwrap(), None, "who writes to Redis owns nothing");
+    assert_eq!(found(read(&here, Cursor::default()).await), [1, 2]);
+}
+
+#[tokio::test]
+async fn a_history_is_bounded_and_expires() {
+    let server = process::Redis::start().unwrap();
+    let bounds = Bounds { finals: 10, bytes: 1000, life: LIFE };
+    let (here, session) = (replica_with(&server, bounds).await, session());
+    let claim = here.rooms.history().claim(&room(), ACCOUNT).await.unwrap();
+    let mut publisher = here.rooms.publisher(claim);
+    publish(&mut publisher, session, 1..=25).await;
+    let end = here.rooms.history().read_end(&room(), 100).await.unwrap();
+    assert_eq!(end.iter().map(|is| is.text.label.n).collect::<Vec<_>>(), upwards(16..=25));
+    let at = |n: u64| Cursor {
+        position: Position { epoch: end[0].position.epoch, offset: n },
+        last: Some(Label { session, n }),
+    };
+    assert_eq!(found(read(&here, at(15)).await), upwards(16..=25));
+    for lost in [at(14), Cursor::default()] {
+        let read = read(&here, lost).await;
+        assert!(matches!(read, Read::NotRecovered { reason: Reason::Trimmed, .. }), "{read:?}");
+    }
+    let long = Text { label: Label { session, n: 26 }, body: "x".repeat(980) };
+    publisher.publish(long).await.unwrap();
+    let left = here.rooms.history().read_end(&room(), 100).await.unwrap();
+    assert_eq!(left.iter().map(|is| is.text.label.n).collect::<Vec<_>>(), [25, 26]);
+    for part in ["history", "meta", "numbers"] {
+        let key = format!("test:{{room:meeting-1}}:{part}");
+        let life_ms: u128 = server.command(&["PTTL", &key]).unwrap()[1..].trim().parse().unwrap();
+        assert!(life_ms > 0 && life_ms <= LIFE.as_millis(), "{part}: {life_ms}");
+    }
+}
+
+/// As after a failover to a server that had not heard of the last finals yet.
+#[tokio::test]
+async fn a_lost_end_begins_a_new_epoch_with_everything() {
+    let server = process::Redis::start().unwrap();
+    let (here, session) = (replica(&server).await, session());
+    let claim = here.rooms.history().claim(&room(), ACCOUNT).await.unwrap();
+    let mut publisher = here.rooms.publisher(claim);
+    publish(&mut publisher, session, 1..=5).await;
+    let all = here.rooms.history().read_end(&room(), 10).await.unwrap();
+    let (seen, history) = (all[3].cursor(), "test:{room:meeting-1}:history");
+    for lost in &all[2..] {
+        server.command(&["XDEL", history, &lost.position.to_string()]).unwrap();
+    }
+    server.command(&["HSET", "test:{room:meeting-1}:numbers", &session.to_string(), "2"]).unwrap();
+    let Read::Recovered { finals, short: true, .. } = read(&here, seen).await else {
+        panic!("the owner may come back");
+    };
+    assert!(finals.is_empty());
+    let published = publisher.publish(text(session, 6)).await.unwrap();
+    let Published::Stored { position, refilled: true } = published else { panic!("{published:?}") };
+    assert!(position.epoch > seen.position.epoch);
+    assert_eq!(found(read(&here, seen).await), [5, 6], "across epochs");
+    assert_eq!(found(read(&here, Cursor::default()).await), upwards(1..=6));
+}
+
+#[tokio::test]
+async fn what_cannot_be_told_again_is_a_hole_that_is_told() {
+    let server = process::Redis::start().unwrap();
+    let (here, session) = (replica(&server).await, session());
+    let claim = here.rooms.history().claim(&room(), ACCOUNT).await.unwrap();
+    let mut publisher = here.rooms.publisher(claim.clone());
+    publish(&mut publisher, session, 1..=3).await;
+    let seen = here.rooms.history().read_end(&room(), 1).await.unwrap()[0].cursor();
+    // An owner that knows nothing of 4 and 5.
+    let resumed = here.rooms.publisher(claim).resumed([], 0, seen.position);
+    let mut resumed = resumed;
+    resumed.publish(text(session, 6)).await.unwrap();
+    for lost in [seen, Cursor::default()] {
+        let Read::NotRecovered { rest, .. } = read(&here, lost).await else { panic!("{lost:?}") };
+        assert_eq!(rest.iter().map(|is| is.text.label.n).collect::<Vec<_>>(), [6]);
+    }
+}
