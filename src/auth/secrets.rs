@@ -21,6 +21,8 @@ pub enum Purpose {
     Session,
     /// Stream tickets.
     Ticket,
+    /// Usage that waits for Postgres.
+    Usage,
 }
 
 impl Purpose {
@@ -30,6 +32,7 @@ impl Purpose {
             Self::Userinfo => "userinfo",
             Self::Session => "session",
             Self::Ticket => "ticket",
+            Self::Usage => "usage",
         }
     }
 }

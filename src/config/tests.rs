@@ -162,6 +162,7 @@ const CASES: &[Case] = &[
     ("ASR_MAX_STREAMS", "0", "must be a whole number from 1 to 10000"),
     ("LIVE_IDLE_SECONDS", "4", "must be a whole number from 5 to 3600"),
     ("USAGE_CHECKPOINT_SECONDS", "0.5", "must be a whole number from 1 to 300"),
+    ("USAGE_SCRATCH_DIR", "off", ANY),
     ("OPENAI_API_KEY", "<openai key>", PLACEHOLDER),
     ("OPENAI_API_KEY", "", MISSING),
     ("OPENAI_MODEL", "anything", ANY),

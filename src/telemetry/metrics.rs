@@ -61,6 +61,11 @@ pub struct Metrics {
     pub usage_rows: Counter<u64>,
     /// Usage checkpoints waiting to be written.
     pub usage_pending: UpDownCounter<i64>,
+    /// Usage that went beside Postgres, by `outcome` (`waiting` in Redis, `full`, `drained`,
+    /// `parked`, `scratched`, `unscratched`, `restored`).
+    pub usage_fallback: Counter<u64>,
+    /// Seconds of audio whose usage is neither in Postgres nor in Redis while it should be.
+    pub usage_at_risk_seconds: UpDownCounter<i64>,
     /// HTTP requests, by `method`, `route` and `status`.
     pub http_requests: Counter<u64>,
     /// Partial decodes of the embedded engine that were out of date before they began.
@@ -113,6 +118,8 @@ impl Metrics {
             password_hashes: counter("password_hashes"),
             usage_rows: counter("usage_rows"),
             usage_pending: gauge("usage_pending"),
+            usage_fallback: counter("usage_fallback"),
+            usage_at_risk_seconds: gauge("usage_at_risk_seconds"),
             http_requests: counter("http_requests"),
             partials_dropped: counter("partials_dropped"),
             registry,

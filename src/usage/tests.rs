@@ -28,12 +28,12 @@ fn start(owner: Owner) -> SessionStart {
     SessionStart {
         session_id: SessionId::mint(),
         owner,
-        service: "deepgram",
+        service: "deepgram".into(),
         model: "nova-2".to_owned(),
         language: "en".to_owned(),
         diarize: false,
         billed_channels: 1,
-        endpoint: "/audio-stream",
+        endpoint: "/audio-stream".into(),
         ip: Some([192, 0, 2, 1].into()),
         user_agent: Some("x".repeat(400)),
         options: json!({"keyterms": ["a\0b"]}),
@@ -42,7 +42,10 @@ fn start(owner: Owner) -> SessionStart {
 
 fn usage(database: &Database, shutdown: &Shutdown) -> (Usage, Metrics) {
     let metrics = Metrics::new().unwrap();
-    (Usage::new(database.clone(), Users::default(), metrics.clone(), shutdown, Clock), metrics)
+    (
+        Usage::new(database.clone(), Users::default(), metrics.clone(), shutdown, Clock, None),
+        metrics,
+    )
 }
 
 async fn until(durable: &mut watch::Receiver<u64>, ms: u64) {

@@ -72,7 +72,7 @@ const ROWS: [(&str, &str, &str); 56] = [
 ];
 
 /// Variables of which any text is a value.
-const FREE: [&str; 19] = [
+const FREE: [&str; 20] = [
     "RENDER",
     "KUBERNETES_SERVICE_HOST",
     "CORS_ORIGINS",
@@ -92,6 +92,7 @@ const FREE: [&str; 19] = [
     "DEEPSEEK_API_KEY",
     "GOOGLE_APPLICATION_CREDENTIALS",
     "OTEL_SERVICE_NAME",
+    "USAGE_SCRATCH_DIR",
 ];
 
 #[test]
