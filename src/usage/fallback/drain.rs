@@ -36,7 +36,8 @@ pub(in crate::usage) struct Drain {
 }
 
 /// What became of a look at the stream.
-enum Looked {
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Looked {
     /// Nothing waits, or another drains.
     Nothing,
     /// There may be more.
@@ -77,7 +78,7 @@ impl Drain {
     }
 
     /// Writes the oldest entries, then takes them out.
-    async fn step(&self) -> Result<Looked, Error> {
+    pub(super) async fn step(&self) -> Result<Looked, Error> {
         let claim_ms = CLAIM.as_millis() as i64;
         let found = match self.waiting.claim(&self.who, claim_ms, BATCH).await {
             Ok(found) if !found.is_empty() => found,

@@ -3,6 +3,8 @@
 mod drain;
 mod range;
 mod scratch;
+#[cfg(test)]
+mod tests;
 mod waiting;
 
 use std::{path::PathBuf, sync::Arc};

@@ -280,7 +280,7 @@ mod tests {
         let folder = folder();
         let scratch = Scratch::new(Some(folder.clone()), "a", 200);
         scratch.append(records(0, 8)).await.unwrap();
-        assert!(scratch.append(records(8, 10)).await.is_err() && !scratch.is_full());
+        assert!(scratch.append(records(8, 11)).await.is_err() && !scratch.is_full());
         scratch.replace(records(0, 20)).await.unwrap_err();
         assert!(scratch.is_full());
         scratch.replace(records(5, 9)).await.unwrap();
