@@ -57,7 +57,7 @@ impl Drain {
             let _seen = schema.wait_for(|seen| *seen).await.is_ok();
             self.work().await;
         };
-        shutdown.soft().run_until_cancelled(work).await;
+        shutdown.soft().run_until_cancelled(Box::pin(work)).await;
     }
 
     async fn work(&self) {
