@@ -20,7 +20,7 @@ use crate::{
     redis::Redis,
     rooms::{Ground, Rooms},
     telemetry::{Metrics, Tracer, export},
-    usage::Usage,
+    usage::{Fallback, Usage},
 };
 
 /// One replica. Two of them in one process do not know of each other.
@@ -78,7 +78,9 @@ impl App {
         let (counted, leased) = (config.limits.clone(), config.limits.clone());
         let limits = Limits::new(counted, redis.clone(), fleet.clone(), metrics.clone());
         let leases = Leases::new(leased, redis.clone(), fleet.clone(), metrics.clone(), &shutdown);
-        let usage = Usage::new(database.clone(), users, metrics.clone(), &shutdown, clock);
+        let fallback = fallback(&config, &redis, secrets);
+        let usage =
+            Usage::new(database.clone(), users, metrics.clone(), &shutdown, clock, fallback);
         let tracer = spans.as_ref().map(|spans| Tracer::new(spans, config.telemetry.sample_ratio));
         let live = LiveService {
             auth: auth.clone(),
@@ -121,6 +123,13 @@ fn rooms(
     let (revocations, metrics) = (auth.revocations().clone(), metrics.clone());
     let ground = Ground { redis: redis.clone(), secrets, revocations, metrics };
     Rooms::start(ground, config.rooms.history, shutdown)
+}
+
+/// Usage beside Postgres. Without `SECRET_KEY` no other process could read what is sealed.
+fn fallback(config: &Config, redis: &Redis, secrets: Secrets) -> Option<Fallback> {
+    config.auth.secret_key.as_ref()?;
+    let folder = config.live.scratch.clone();
+    Some(Fallback::new(redis.clone(), secrets, &config.redis.prefix, folder))
 }
 
 fn door(live: &LiveService) -> Door {

@@ -25,6 +25,8 @@ pub enum Purpose {
     Share,
     /// Whose a room is.
     Room,
+    /// Usage that waits for Postgres.
+    Usage,
 }
 
 impl Purpose {
@@ -36,6 +38,7 @@ impl Purpose {
             Self::Ticket => "ticket",
             Self::Share => "share",
             Self::Room => "room",
+            Self::Usage => "usage",
         }
     }
 }

@@ -9,7 +9,7 @@ use super::{
     variables::{
         ASR_MAX_STREAMS, ASR_MODEL_DIR, ASR_WORKERS, DEEPGRAM_API_KEY, DEEPGRAM_BASE_URL,
         DEEPGRAM_MAX_STREAMS, DEEPGRAM_MODEL, LIVE_IDLE_SECONDS, LIVE_MAX_SESSIONS, LIVE_PROVIDER,
-        USAGE_CHECKPOINT_SECONDS,
+        USAGE_CHECKPOINT_SECONDS, USAGE_SCRATCH_DIR,
     },
 };
 
@@ -35,6 +35,8 @@ pub struct LiveConfig {
     pub idle: Duration,
     /// How often a session's usage is written.
     pub checkpoint: Duration,
+    /// Folder for usage that neither Postgres nor Redis takes, if any.
+    pub scratch: Option<PathBuf>,
 }
 
 impl LiveConfig {
@@ -56,7 +58,16 @@ impl LiveConfig {
             max_sessions: reader.number(&LIVE_MAX_SESSIONS, 1..=1_000_000),
             idle: Duration::from_secs(reader.number(&LIVE_IDLE_SECONDS, 5..=3600)),
             checkpoint: Duration::from_secs(reader.number(&USAGE_CHECKPOINT_SECONDS, 1..=300)),
+            scratch: scratch(reader),
         }
+    }
+}
+
+fn scratch(reader: &Reader<'_>) -> Option<PathBuf> {
+    match reader.set(&USAGE_SCRATCH_DIR) {
+        None => Some(std::env::temp_dir().join("audio-transcription-api")),
+        Some(off) if off.eq_ignore_ascii_case("off") => None,
+        Some(folder) => Some(PathBuf::from(folder)),
     }
 }
 

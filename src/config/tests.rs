@@ -164,6 +164,7 @@ const CASES: &[Case] = &[
     ("USAGE_CHECKPOINT_SECONDS", "0.5", "must be a whole number from 1 to 300"),
     ("ROOM_HISTORY_SECONDS", "1d", "must be a whole number from 60 to 2592000"),
     ("ROOM_HISTORY_SECONDS", "60", ANY),
+    ("USAGE_SCRATCH_DIR", "off", ANY),
     ("OPENAI_API_KEY", "<openai key>", PLACEHOLDER),
     ("OPENAI_API_KEY", "", MISSING),
     ("OPENAI_MODEL", "anything", ANY),

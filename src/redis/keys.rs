@@ -107,6 +107,21 @@ impl Keys {
         format!("{}:share:revoked:{id}", self.prefix)
     }
 
+    /// Usage that waits for Postgres, sealed.
+    pub fn usage_waiting(&self) -> String {
+        format!("{}:{{usage}}:waiting", self.prefix)
+    }
+
+    /// Usage that cannot be billed: not ours, or refused by Postgres.
+    pub fn usage_parked(&self) -> String {
+        format!("{}:{{usage}}:parked", self.prefix)
+    }
+
+    /// Who writes waiting usage to Postgres; a claim that ends by itself.
+    pub fn usage_drain(&self) -> String {
+        format!("{}:{{usage}}:drain", self.prefix)
+    }
+
     /// The channel on which revoked credentials are announced.
     pub fn revocations(&self) -> String {
         format!("{}:revocations", self.prefix)

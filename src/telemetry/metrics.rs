@@ -67,6 +67,11 @@ pub struct Metrics {
     pub room_viewers: UpDownCounter<i64>,
     /// Positions from which a reader or a viewer went on, by `outcome`.
     pub room_recoveries: Counter<u64>,
+    /// Usage that went beside Postgres, by `outcome` (`waiting` in Redis, `full`, `drained`,
+    /// `parked`, `scratched`, `unscratched`, `restored`).
+    pub usage_fallback: Counter<u64>,
+    /// Seconds of audio whose usage is neither in Postgres nor in Redis while it should be.
+    pub usage_at_risk_seconds: UpDownCounter<i64>,
     /// HTTP requests, by `method`, `route` and `status`.
     pub http_requests: Counter<u64>,
     /// Partial decodes of the embedded engine that were out of date before they began.
@@ -122,6 +127,8 @@ impl Metrics {
             room_finals: counter("room_finals"),
             room_viewers: gauge("room_viewers"),
             room_recoveries: counter("room_recoveries"),
+            usage_fallback: counter("usage_fallback"),
+            usage_at_risk_seconds: gauge("usage_at_risk_seconds"),
             http_requests: counter("http_requests"),
             partials_dropped: counter("partials_dropped"),
             registry,

@@ -1,7 +1,7 @@
 //! One session's cursor of billed audio, and the queue of sessions whose cursor has moved.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex, PoisonError,
     atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
 };
 
@@ -23,7 +23,13 @@ pub(super) struct Cursor {
     pub(super) started_at: NaiveDateTime,
     target_ms: AtomicU64,
     target_at_micros: AtomicI64,
+    /// Up to where usage is in Postgres or in Redis, which is acknowledged.
     durable_ms: watch::Sender<u64>,
+    /// Up to where it is in Postgres, as far as this replica knows. What is beyond is written anew
+    /// each time, so that a Redis that loses its memory loses no running session's usage.
+    written_ms: AtomicU64,
+    /// Its entry in Redis, which the next one takes the place of.
+    waiting_id: Mutex<Option<String>>,
     finished: AtomicBool,
     waiting: AtomicBool,
 }
@@ -41,7 +47,7 @@ pub(super) struct Entry {
 impl Cursor {
     pub(super) fn new(start: SessionStart, billed_ms: u64, clock: Clock) -> Self {
         let price = Price::of(
-            start.service,
+            &start.service,
             &start.model,
             &start.language,
             start.diarize,
@@ -55,6 +61,8 @@ impl Cursor {
             target_ms: AtomicU64::new(billed_ms),
             target_at_micros: AtomicI64::new(now.timestamp_micros()),
             durable_ms: watch::Sender::new(billed_ms),
+            written_ms: AtomicU64::new(billed_ms),
+            waiting_id: Mutex::default(),
             finished: AtomicBool::new(false),
             waiting: AtomicBool::new(false),
         }
@@ -68,7 +76,7 @@ impl Cursor {
         let until_ms = self.target_ms.load(Ordering::SeqCst);
         let at = DateTime::from_timestamp_micros(self.target_at_micros.load(Ordering::SeqCst));
         Entry {
-            from_ms: *self.durable_ms.borrow(),
+            from_ms: self.written_ms.load(Ordering::SeqCst),
             until_ms,
             at: at.map_or(self.started_at, |at| at.naive_utc()),
             finished,
@@ -76,8 +84,52 @@ impl Cursor {
         }
     }
 
+    /// A session as another process left it, with a range that is to be written.
+    pub(super) fn restored(
+        start: SessionStart,
+        started_at: NaiveDateTime,
+        at: NaiveDateTime,
+        (from_ms, until_ms): (u64, u64),
+        finished: bool,
+    ) -> Self {
+        let mut cursor = Self::new(start, from_ms, Clock);
+        cursor.started_at = started_at;
+        cursor.target_ms = AtomicU64::new(until_ms);
+        cursor.target_at_micros = AtomicI64::new(at.and_utc().timestamp_micros());
+        cursor.finished = AtomicBool::new(finished);
+        cursor
+    }
+
+    /// Takes another range of the same session in.
+    pub(super) fn reach(&self, other: &Entry) {
+        self.written_ms.fetch_min(other.from_ms, Ordering::SeqCst);
+        self.target_ms.fetch_max(other.until_ms, Ordering::SeqCst);
+        self.finished.fetch_or(other.finished, Ordering::SeqCst);
+    }
+
+    /// Audio that is counted and neither in Postgres nor in Redis, in milliseconds.
+    pub(super) fn at_risk_ms(&self) -> u64 {
+        self.target_ms.load(Ordering::SeqCst).saturating_sub(*self.durable_ms.borrow())
+    }
+
+    /// The session's entry in Redis, if it has one.
+    pub(super) fn waiting_id(&self) -> Option<String> {
+        self.waiting_id.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Tells that everything before `until_ms` is in Redis, in that entry.
+    pub(super) fn set_waiting(&self, id: String, until_ms: u64) {
+        *self.waiting_id.lock().unwrap_or_else(PoisonError::into_inner) = Some(id);
+        self.set_durable(until_ms);
+    }
+
     /// Tells that everything before `until_ms` is in the table.
-    pub(super) fn set_durable(&self, until_ms: u64) {
+    pub(super) fn set_written(&self, until_ms: u64) {
+        self.written_ms.fetch_max(until_ms, Ordering::SeqCst);
+        self.set_durable(until_ms);
+    }
+
+    fn set_durable(&self, until_ms: u64) {
         self.durable_ms.send_if_modified(|durable| {
             let moved = until_ms > *durable;
             *durable = until_ms.max(*durable);
@@ -138,10 +190,23 @@ impl Queue {
         pushed
     }
 
+    /// Adds sessions to the count that did not come through the queue.
+    pub(super) fn add(&self, sessions: usize) {
+        self.count.send_modify(|count| *count += sessions);
+        self.metrics.usage_pending.add(i64::try_from(sessions).unwrap_or(i64::MAX), &[]);
+    }
+
     /// Takes `sessions` off the count, written or given up.
     pub(super) fn done(&self, sessions: usize) {
         self.count.send_modify(|count| *count = count.saturating_sub(sessions));
         self.metrics.usage_pending.add(-i64::try_from(sessions).unwrap_or(i64::MAX), &[]);
+    }
+
+    /// Counts usage that went beside Postgres, by what became of it.
+    pub(super) fn count_fallback(&self, outcome: &'static str, entries: usize) {
+        if entries > 0 {
+            self.metrics.usage_fallback.add(entries as u64, &[label("outcome", outcome)]);
+        }
     }
 
     /// Counts rows by what became of them.
@@ -178,7 +243,7 @@ impl Meter {
         }
     }
 
-    /// Tells up to where usage is in the table, in milliseconds.
+    /// Tells up to where usage is in the table, or waits for it in Redis, in milliseconds.
     pub fn durable_ms(&self) -> watch::Receiver<u64> {
         self.cursor.durable_ms.subscribe()
     }

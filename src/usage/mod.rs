@@ -1,5 +1,6 @@
 //! Billing of live audio: meters move cursors, a recorder writes them, each millisecond once.
 
+mod fallback;
 mod meter;
 mod price;
 mod recorder;
@@ -7,11 +8,13 @@ mod start;
 mod store;
 #[cfg(test)]
 mod tests;
+mod writer;
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::sync::mpsc;
 
+pub use fallback::Fallback;
 pub use meter::Meter;
 pub use price::{Price, RATE_CARD, Rate};
 pub use start::SessionStart;
@@ -19,8 +22,10 @@ pub use start::SessionStart;
 use crate::{
     auth::Users, lifecycle::Shutdown, model::Clock, postgres::Database, telemetry::Metrics,
 };
+use fallback::Drain;
 use meter::{Cursor, Queue};
 use recorder::Recorder;
+use writer::Writer;
 
 /// Sessions that may wait to be written at once; each waits once, however much it used.
 const WAITING_SESSIONS: usize = 65_536;
@@ -30,24 +35,31 @@ const WAITING_SESSIONS: usize = 65_536;
 pub struct Usage {
     queue: Queue,
     clock: Clock,
+    fallback: Option<Fallback>,
 }
 
 impl Usage {
     /// Starts the recorder. It ends after a soft shutdown once every meter has finished and all is
-    /// written, or at the hard one.
+    /// written, or at the hard one. Without a fallback usage waits in memory while Postgres is away.
     pub fn new(
         database: Database,
         users: Users,
         metrics: Metrics,
         shutdown: &Shutdown,
         clock: Clock,
+        fallback: Option<Fallback>,
     ) -> Self {
         let (sender, receiver) = mpsc::channel(WAITING_SESSIONS);
         let queue = Queue::new(sender, metrics);
-        let recorder = Recorder::new(database, users, queue.clone(), receiver);
+        let writer = Writer { database, users, queue: queue.clone() };
+        if let Some(Fallback { waiting, sealed, .. }) = fallback.clone() {
+            let (drain, stop) = (Drain::new(waiting, sealed, writer.clone()), shutdown.clone());
+            shutdown.spawn(async move { drain.run(stop).await });
+        }
+        let recorder = Recorder::new(writer, fallback.clone(), receiver);
         let stop = shutdown.clone();
         shutdown.spawn(async move { recorder.run(stop).await });
-        Self { queue, clock }
+        Self { queue, clock, fallback }
     }
 
     /// Opens the meter of a new session. Never waits: its row is made in the background.
@@ -68,10 +80,11 @@ impl Usage {
 
     /// Whether no more can wait, so that new sessions should be refused.
     pub fn is_full(&self) -> bool {
-        self.pending() >= WAITING_SESSIONS
+        let is_full = |fallback: &Fallback| fallback.scratch.is_full();
+        self.pending() >= WAITING_SESSIONS || self.fallback.as_ref().is_some_and(is_full)
     }
 
-    /// Waits until all that was counted is written; false if `deadline` came first.
+    /// Waits until all that was counted is in Postgres or Redis; false if `deadline` came first.
     pub async fn flush(&self, deadline: Duration) -> bool {
         let mut waiting = self.queue.watch();
         tokio::time::timeout(deadline, waiting.wait_for(|count| *count == 0)).await.is_ok()

@@ -1,7 +1,8 @@
 //! What a live session's rows say about it, made fit for the database.
 
-use std::net::IpAddr;
+use std::{borrow::Cow, net::IpAddr};
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{auth::Owner, model::SessionId};
@@ -10,14 +11,14 @@ use crate::{auth::Owner, model::SessionId};
 const USER_AGENT_CHARACTERS: usize = 255;
 
 /// What is known of a live session when it opens.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SessionStart {
     /// The session.
     pub session_id: SessionId,
     /// Whose account pays.
     pub owner: Owner,
     /// Who transcribes: `deepgram` or `local`.
-    pub service: &'static str,
+    pub service: Cow<'static, str>,
     /// The provider's model.
     pub model: String,
     /// What is spoken.
@@ -27,7 +28,7 @@ pub struct SessionStart {
     /// Channels that the provider charges for, at least one.
     pub billed_channels: u16,
     /// Where the audio came in, such as `/audio-stream`.
-    pub endpoint: &'static str,
+    pub endpoint: Cow<'static, str>,
     /// The client's address.
     pub ip: Option<IpAddr>,
     /// The client's `User-Agent`; what is beyond 255 characters is cut.

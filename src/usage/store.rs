@@ -18,7 +18,7 @@ pub(super) struct Written {
     pub(super) billed_ms: u64,
 }
 
-/// A row to be: the part of an entry that is not billed yet.
+/// A row to be: a part of an entry that is not billed yet.
 struct Row<'a> {
     entry: &'a Entry,
     user_id: i32,
@@ -41,25 +41,37 @@ pub(super) async fn write(
     }
     let mut transaction = sqlx::Connection::begin(&mut *connection).await?;
     insert_sessions(&mut transaction, entries, &user_ids).await?;
-    let billed = lock_sessions(&mut transaction, entries).await?;
-    let rows: Vec<Row<'_>> = entries
-        .iter()
-        .zip(&user_ids)
-        .map(|(entry, user_id)| unbilled(entry, *user_id, &billed))
-        .collect();
+    let reach = lock_sessions(&mut transaction, entries).await?;
+    let billed = list_billed(&mut transaction, entries, &reach).await?;
+    let mut written = Vec::with_capacity(entries.len());
+    let mut rows = Vec::with_capacity(entries.len());
+    for (entry, user_id) in entries.iter().zip(&user_ids) {
+        let new = unbilled(entry, *user_id, &billed);
+        let billed_ms = new.iter().map(|row| row.until_ms - row.from_ms).sum();
+        written.push(Written { user_id: *user_id, billed_ms });
+        rows.extend(new);
+    }
     insert_rows(&mut transaction, &rows).await?;
-    move_cursors(&mut transaction, &rows).await?;
+    move_cursors(&mut transaction, entries).await?;
     transaction.commit().await?;
-    let written =
-        |row: &Row<'_>| Written { user_id: row.user_id, billed_ms: row.until_ms - row.from_ms };
-    Ok(rows.iter().map(written).collect())
+    Ok(written)
 }
 
-/// The part of the entry after what is billed; empty if there is none.
-fn unbilled<'a>(entry: &'a Entry, user_id: i32, billed: &HashMap<Uuid, u64>) -> Row<'a> {
-    let billed = billed.get(&entry.cursor.start.session_id.0).copied().unwrap_or(0);
-    let from_ms = entry.from_ms.max(billed);
-    Row { entry, user_id, from_ms, until_ms: entry.until_ms.max(from_ms) }
+/// Billed ranges by session, in order.
+type Billed = HashMap<Uuid, Vec<(u64, u64)>>;
+
+/// The parts of the entry that no row bills yet.
+fn unbilled<'a>(entry: &'a Entry, user_id: i32, billed: &Billed) -> Vec<Row<'a>> {
+    let billed = billed.get(&entry.cursor.start.session_id.0).map_or(&[][..], Vec::as_slice);
+    let (mut from_ms, mut rows) = (entry.from_ms, Vec::new());
+    for (start, end) in billed.iter().copied().chain([(entry.until_ms, entry.until_ms)]) {
+        let until_ms = start.min(entry.until_ms);
+        if until_ms > from_ms {
+            rows.push(Row { entry, user_id, from_ms, until_ms });
+        }
+        from_ms = from_ms.max(end);
+    }
+    rows
 }
 
 async fn insert_sessions(
@@ -69,7 +81,7 @@ async fn insert_sessions(
 ) -> Result<(), sqlx::Error> {
     let starts = || entries.iter().map(|entry| &entry.cursor.start);
     let ids: Vec<Uuid> = starts().map(|start| start.session_id.0).collect();
-    let providers: Vec<String> = starts().map(|start| start.service.to_owned()).collect();
+    let providers: Vec<String> = starts().map(|start| start.service.to_string()).collect();
     let models: Vec<String> = starts().map(|start| start.model.clone()).collect();
     let languages: Vec<String> = starts().map(|start| start.language.clone()).collect();
     let options: Vec<String> = starts().map(|start| start.options.to_string()).collect();
@@ -109,9 +121,48 @@ async fn lock_sessions(
     Ok(rows.into_iter().map(|row| (row.id, row.billed_until_ms.cast_unsigned())).collect())
 }
 
+/// What is billed of entries that begin before the point up to which something is; most begin at
+/// it, and then there is nothing to look up.
+async fn list_billed(
+    connection: &mut PgConnection,
+    entries: &[Entry],
+    reach: &HashMap<Uuid, u64>,
+) -> Result<Billed, sqlx::Error> {
+    let id = |entry: &Entry| entry.cursor.start.session_id.0;
+    let overlaps = |entry: &&Entry| {
+        let reach = reach.get(&id(entry)).copied().unwrap_or(0);
+        entry.from_ms < reach && entry.from_ms < entry.until_ms
+    };
+    let entries: Vec<&Entry> = entries.iter().filter(overlaps).collect();
+    if entries.is_empty() {
+        return Ok(Billed::new());
+    }
+    let ids: Vec<Uuid> = entries.iter().map(|entry| id(entry)).collect();
+    let from: Vec<i64> = entries.iter().map(|entry| entry.from_ms.cast_signed()).collect();
+    let until: Vec<i64> = entries.iter().map(|entry| entry.until_ms.cast_signed()).collect();
+    let rows = sqlx::query!(
+        r#"SELECT u.session_id AS "session_id!", u.range_start_ms AS "from_ms!",
+                  u.range_end_ms AS "until_ms!"
+           FROM unnest($1::uuid[], $2::bigint[], $3::bigint[]) AS new (id, from_ms, until_ms)
+           JOIN usage_logs u ON u.session_id = new.id
+                AND u.range_end_ms > new.from_ms AND u.range_start_ms < new.until_ms
+           ORDER BY u.range_start_ms"#,
+        &ids,
+        &from,
+        &until,
+    )
+    .fetch_all(connection)
+    .await?;
+    let mut billed = Billed::new();
+    for row in rows {
+        let range = (row.from_ms.cast_unsigned(), row.until_ms.cast_unsigned());
+        billed.entry(row.session_id).or_default().push(range);
+    }
+    Ok(billed)
+}
+
 async fn insert_rows(connection: &mut PgConnection, rows: &[Row<'_>]) -> Result<(), sqlx::Error> {
-    let new: Vec<NewRow<'_>> =
-        rows.iter().filter(|row| row.until_ms > row.from_ms).map(NewRow::of).collect();
+    let new: Vec<NewRow<'_>> = rows.iter().map(NewRow::of).collect();
     let new = serde_json::to_string(&new).map_err(|error| sqlx::Error::Encode(error.into()))?;
     sqlx::query!(
         "INSERT INTO usage_logs
@@ -140,8 +191,8 @@ async fn insert_rows(connection: &mut PgConnection, rows: &[Row<'_>]) -> Result<
 #[derive(Serialize)]
 struct NewRow<'a> {
     user_id: i32,
-    service: &'static str,
-    endpoint: &'static str,
+    service: &'a str,
+    endpoint: &'a str,
     created_at: NaiveDateTime,
     ip_address: Option<String>,
     user_agent: Option<&'a str>,
@@ -160,8 +211,8 @@ impl<'a> NewRow<'a> {
         let start = &row.entry.cursor.start;
         Self {
             user_id: row.user_id,
-            service: start.service,
-            endpoint: start.endpoint,
+            service: &start.service,
+            endpoint: &start.endpoint,
             created_at: row.entry.at,
             ip_address: start.ip.map(|ip| ip.to_string()),
             user_agent: start.user_agent.as_deref(),
@@ -177,15 +228,17 @@ impl<'a> NewRow<'a> {
     }
 }
 
-async fn move_cursors(connection: &mut PgConnection, rows: &[Row<'_>]) -> Result<(), sqlx::Error> {
-    let ids: Vec<Uuid> = rows.iter().map(|row| row.entry.cursor.start.session_id.0).collect();
-    let until: Vec<i64> = rows.iter().map(|row| row.until_ms.cast_signed()).collect();
-    let finished: Vec<bool> = rows.iter().map(|row| row.entry.finished).collect();
-    let times: Vec<_> = rows.iter().map(|row| row.entry.at).collect();
+/// An entry that comes late, with nothing new, does not open a session again.
+async fn move_cursors(connection: &mut PgConnection, entries: &[Entry]) -> Result<(), sqlx::Error> {
+    let ids: Vec<Uuid> = entries.iter().map(|entry| entry.cursor.start.session_id.0).collect();
+    let until: Vec<i64> = entries.iter().map(|entry| entry.until_ms.cast_signed()).collect();
+    let finished: Vec<bool> = entries.iter().map(|entry| entry.finished).collect();
+    let times: Vec<_> = entries.iter().map(|entry| entry.at).collect();
     sqlx::query!(
         "UPDATE live_sessions s
          SET billed_until_ms = greatest(s.billed_until_ms, new.until_ms),
-             ended_at = CASE WHEN new.finished THEN coalesce(s.ended_at, new.at) END
+             ended_at = CASE WHEN new.finished THEN coalesce(s.ended_at, new.at)
+                             WHEN new.until_ms <= s.billed_until_ms THEN s.ended_at END
          FROM unnest($1::uuid[], $2::bigint[], $3::boolean[], $4::timestamp[])
               AS new (id, until_ms, finished, at)
          WHERE s.id = new.id",

@@ -52,3 +52,4 @@ mod upstream_idle;
 mod upstream_oddities;
 mod upstream_refusals;
 mod upstream_speakers;
+mod usage_fallback;

@@ -83,7 +83,8 @@ async fn a_drain_waits_for_a_schema_that_was_never_seen() {
     let mut postgres = Postgres::start().expect("postgres");
     let url = postgres.create_database().expect("a database");
     postgres.stop().expect("stopped");
-    let (variables, _deepgram) = variables(&url, &crate::harness::redis_url()).await;
+    // With Redis there the usage would wait in it for the next replica.
+    let (variables, _deepgram) = variables(&url, "redis://127.0.0.1:1").await;
     let mut process = ServiceProcess::start(&variables).await;
     let (socket, _) = doors::websocket(&process.url(), &process.token()).await.expect("in");
     let mut speaker = Speaker::new(socket, 1);

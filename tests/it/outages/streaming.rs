@@ -21,7 +21,7 @@ async fn postgres_killed_in_mid_stream() {
     wait_until_ready(&process, 200, "degraded", &["postgres"]).await;
     speaker.say(30).await;
     speaker.hear_until(|message| message["n"].as_u64() >= Some(5)).await;
-    // A new session is welcome too; it is billed from memory later.
+    // A new session is welcome too; it is billed later.
     let (socket, _) = doors::websocket(&process.url(), &process.token()).await.expect("in");
     let mut other = Speaker::new(socket, 2);
     other.say(10).await;

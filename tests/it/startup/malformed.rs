@@ -73,7 +73,7 @@ const ROWS: [(&str, &str, &str); 57] = [
 ];
 
 /// Variables of which any text is a value.
-const FREE: [&str; 19] = [
+const FREE: [&str; 20] = [
     "RENDER",
     "KUBERNETES_SERVICE_HOST",
     "CORS_ORIGINS",
@@ -93,6 +93,7 @@ const FREE: [&str; 19] = [
     "DEEPSEEK_API_KEY",
     "GOOGLE_APPLICATION_CREDENTIALS",
     "OTEL_SERVICE_NAME",
+    "USAGE_SCRATCH_DIR",
 ];
 
 #[test]

@@ -1,6 +1,6 @@
 //! A private Redis.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -97,7 +97,13 @@ impl Redis {
         let request = format!("*{}\r\n{}", words.len(), words_sent.collect::<String>());
         stream.write_all(request.as_bytes())?;
         let mut answer = vec![0; 64 * 1024];
-        let length = stream.read(&mut answer)?;
+        // A signal of a child that ended is no failure.
+        let length = loop {
+            match stream.read(&mut answer) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                read => break read?,
+            }
+        };
         let answer = String::from_utf8_lossy(&answer[..length]).into_owned();
         if answer.is_empty() || answer.starts_with('-') {
             bail!("redis answered {answer:?}");
