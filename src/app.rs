@@ -19,6 +19,7 @@ use crate::{
     providers::{Live, deepgram::Deepgram},
     redis::Redis,
     telemetry::{Metrics, Tracer, export},
+    transcripts::{self, Transcripts, handlers::Library},
     usage::Usage,
 };
 
@@ -42,6 +43,8 @@ pub struct App {
     pub limits: Limits,
     /// The routes of people about themselves.
     pub accounts: Accounts,
+    /// The routes of sessions that are over, and what was said in them.
+    pub library: Library,
     /// Real-time audio.
     pub live: LiveService,
     /// Where spans go, if anywhere.
@@ -74,6 +77,13 @@ impl App {
         let (counted, leased) = (config.limits.clone(), config.limits.clone());
         let limits = Limits::new(counted, redis.clone(), fleet.clone(), metrics.clone());
         let leases = Leases::new(leased, redis.clone(), fleet.clone(), metrics.clone(), &shutdown);
+        let kept = transcripts::Backing {
+            database: database.clone(),
+            redis: redis.clone(),
+            users: users.clone(),
+            metrics: metrics.clone(),
+        };
+        let transcripts = Transcripts::new(kept, config.live.retention_days, &shutdown, clock);
         let usage = Usage::new(database.clone(), users, metrics.clone(), &shutdown, clock);
         let tracer = spans.as_ref().map(|spans| Tracer::new(spans, config.telemetry.sample_ratio));
         let live = LiveService {
@@ -81,6 +91,7 @@ impl App {
             limits: limits.clone(),
             live: provider(&config, &metrics, &shutdown).await?,
             usage,
+            transcripts: transcripts.clone(),
             metrics: metrics.clone(),
             tracer,
             clock,
@@ -91,6 +102,7 @@ impl App {
             slots: Arc::new(Semaphore::new(config.live.max_sessions)),
         };
         let accounts = Accounts { auth: auth.clone(), limits: limits.clone(), door: door(&live) };
+        let library = Library { auth: auth.clone(), transcripts };
         Ok(Self {
             config,
             shutdown,
@@ -101,6 +113,7 @@ impl App {
             auth,
             limits,
             accounts,
+            library,
             live,
             spans,
         })

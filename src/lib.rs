@@ -3,7 +3,7 @@
 //! Slices stand on floors: a file imports only from lower floors or from its own slice.
 //!
 //! ```text
-//! main ► cli · server · app · live accounts · usage · limits · providers · media · auth · web
+//! main ► cli · server · app · live accounts · usage · limits · transcripts · providers · media · auth · web
 //!      · fleet · postgres redis · telemetry · probe backoff · lifecycle config · model
 //! ```
 //!
@@ -30,5 +30,6 @@ pub mod providers;
 mod redis;
 pub mod server;
 pub mod telemetry;
+mod transcripts;
 pub mod usage;
 mod web;

@@ -9,7 +9,7 @@ use super::{
     variables::{
         ASR_MAX_STREAMS, ASR_MODEL_DIR, ASR_WORKERS, DEEPGRAM_API_KEY, DEEPGRAM_BASE_URL,
         DEEPGRAM_MAX_STREAMS, DEEPGRAM_MODEL, LIVE_IDLE_SECONDS, LIVE_MAX_SESSIONS, LIVE_PROVIDER,
-        USAGE_CHECKPOINT_SECONDS,
+        TRANSCRIPT_RETENTION_DAYS, USAGE_CHECKPOINT_SECONDS,
     },
 };
 
@@ -35,6 +35,8 @@ pub struct LiveConfig {
     pub idle: Duration,
     /// How often a session's usage is written.
     pub checkpoint: Duration,
+    /// Days that a stored transcript is kept; 0 keeps it until it is deleted.
+    pub retention_days: i32,
 }
 
 impl LiveConfig {
@@ -56,6 +58,7 @@ impl LiveConfig {
             max_sessions: reader.number(&LIVE_MAX_SESSIONS, 1..=1_000_000),
             idle: Duration::from_secs(reader.number(&LIVE_IDLE_SECONDS, 5..=3600)),
             checkpoint: Duration::from_secs(reader.number(&USAGE_CHECKPOINT_SECONDS, 1..=300)),
+            retention_days: reader.number(&TRANSCRIPT_RETENTION_DAYS, 0..=36_500),
         }
     }
 }

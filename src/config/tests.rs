@@ -162,6 +162,8 @@ const CASES: &[Case] = &[
     ("ASR_MAX_STREAMS", "0", "must be a whole number from 1 to 10000"),
     ("LIVE_IDLE_SECONDS", "4", "must be a whole number from 5 to 3600"),
     ("USAGE_CHECKPOINT_SECONDS", "0.5", "must be a whole number from 1 to 300"),
+    ("TRANSCRIPT_RETENTION_DAYS", "-1", "must be a whole number from 0 to 36500"),
+    ("TRANSCRIPT_RETENTION_DAYS", "0", ANY),
     ("OPENAI_API_KEY", "<openai key>", PLACEHOLDER),
     ("OPENAI_API_KEY", "", MISSING),
     ("OPENAI_MODEL", "anything", ANY),

@@ -88,6 +88,7 @@ variables! {
         ASR_MAX_STREAMS = "", "Live streams of the embedded engine, 1 to 10000; as the cores allow where unset.";
         LIVE_IDLE_SECONDS = "60", "Silence on the wire after which a session's connection to its provider is let go, 5 to 3600 seconds; the next audio opens another.";
         USAGE_CHECKPOINT_SECONDS = "5", "How often a live session's usage is written, 1 to 300 seconds.";
+        TRANSCRIPT_RETENTION_DAYS = "30", "How long the transcript of a session that asked for `store` is kept after its end, 0 to 36500 days; `0` keeps it until it is deleted.";
     }
     "Other providers" {
         OPENAI_API_KEY = "", "Key of the OpenAI account; required in production.";

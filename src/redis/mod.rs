@@ -4,6 +4,7 @@ mod keys;
 mod subscription;
 #[cfg(test)]
 mod tests;
+mod turn;
 
 use std::{sync::Arc, time::Duration};
 

@@ -61,6 +61,11 @@ pub struct Metrics {
     pub usage_rows: Counter<u64>,
     /// Usage checkpoints waiting to be written.
     pub usage_pending: UpDownCounter<i64>,
+    /// Parts of kept transcripts, by `outcome` (`stored`, `duplicate`, `deleted`, `retried`, `full`,
+    /// `refused`, `late`).
+    pub transcript_rows: Counter<u64>,
+    /// Parts of transcripts waiting to be written.
+    pub transcript_rows_pending: UpDownCounter<i64>,
     /// HTTP requests, by `method`, `route` and `status`.
     pub http_requests: Counter<u64>,
     /// Partial decodes of the embedded engine that were out of date before they began.
@@ -113,6 +118,8 @@ impl Metrics {
             password_hashes: counter("password_hashes"),
             usage_rows: counter("usage_rows"),
             usage_pending: gauge("usage_pending"),
+            transcript_rows: counter("transcript_rows"),
+            transcript_rows_pending: gauge("transcript_rows_pending"),
             http_requests: counter("http_requests"),
             partials_dropped: counter("partials_dropped"),
             registry,

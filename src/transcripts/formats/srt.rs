@@ -1,0 +1,21 @@
+//! Subtitles as SubRip writes them.
+
+use std::fmt::Write;
+
+use super::{
+    super::record::Final,
+    cues::{self, clock},
+};
+
+/// Numbered cues; nothing where nothing was said.
+pub(super) fn write(finals: &[Final]) -> String {
+    let mut text = String::new();
+    for (at, cue) in cues::of(finals).iter().enumerate() {
+        // An arrow in what was said would be read as a time.
+        let lines = cue.lines.join("\n").replace("-->", "->");
+        let (from, until) = (clock(cue.start_ms, ','), clock(cue.end_ms, ','));
+        // Writing to a string cannot fail.
+        let _written = write!(text, "{}\n{from} --> {until}\n{lines}\n\n", at + 1);
+    }
+    text
+}
