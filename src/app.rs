@@ -19,7 +19,7 @@ use crate::{
     providers::{Live, deepgram::Deepgram},
     redis::Redis,
     telemetry::{Metrics, Tracer, export},
-    transcripts::{self, Transcripts, handlers::Library},
+    transcripts::{Transcripts, handlers::Library},
     usage::Usage,
 };
 
@@ -71,19 +71,13 @@ impl App {
             metrics: metrics.clone(),
             shutdown: shutdown.clone(),
         };
+        let transcripts = Transcripts::new(&backing, config.live.retention_days, clock);
         let auth = Authenticator::new(&config.auth, config.environment, backing)
             .context("authentication could not be set up")?;
         let fleet = Fleet::join(redis.clone(), &shutdown);
         let (counted, leased) = (config.limits.clone(), config.limits.clone());
         let limits = Limits::new(counted, redis.clone(), fleet.clone(), metrics.clone());
         let leases = Leases::new(leased, redis.clone(), fleet.clone(), metrics.clone(), &shutdown);
-        let kept = transcripts::Backing {
-            database: database.clone(),
-            redis: redis.clone(),
-            users: users.clone(),
-            metrics: metrics.clone(),
-        };
-        let transcripts = Transcripts::new(kept, config.live.retention_days, &shutdown, clock);
         let usage = Usage::new(database.clone(), users, metrics.clone(), &shutdown, clock);
         let tracer = spans.as_ref().map(|spans| Tracer::new(spans, config.telemetry.sample_ratio));
         let live = LiveService {

@@ -49,7 +49,7 @@ pub async fn list(
     let mut sessions = library.transcripts.sessions(user, before, limit + 1).await?;
     let more = sessions.len() as i64 > limit;
     sessions.truncate(limit as usize);
-    let next = sessions.last().filter(|_| more).map(|session| session.session_id);
+    let next = sessions.last().filter(|_| more).map(|session| session.id);
     Ok(Json(json!({ "sessions": sessions, "next": next })))
 }
 
@@ -88,7 +88,7 @@ pub async fn file(
     let format = format.ok_or_else(|| not_found("Endpoint not found"))?;
     // Whose it is first; then the finals before the rest, so that what is deleted meanwhile is not
     // shown as missing.
-    let id = library.session(&principal, &id).await?.session_id;
+    let id = library.session(&principal, &id).await?.id;
     let finals = library.transcripts.finals(id).await?;
     let session = library.session(&principal, &id.to_string()).await?;
     if session.transcript.as_ref().is_none_or(|kept| kept.deleted_at.is_some()) {
@@ -105,10 +105,8 @@ fn answer(format: Format, id: Uuid, body: String, asked: &HeaderMap) -> Response
         let tags = value.to_str().unwrap_or_default().split(',').map(str::trim);
         tags.into_iter().any(|known| known == "*" || known.trim_start_matches("W/") == tag)
     });
-    let mut response = match known {
-        true => StatusCode::NOT_MODIFIED.into_response(),
-        false => body.into_response(),
-    };
+    let mut response =
+        if known { StatusCode::NOT_MODIFIED.into_response() } else { body.into_response() };
     let mut put = |name, value: &str| {
         // Digits, letters and dashes: always a value.
         if let Ok(value) = HeaderValue::from_str(value) {

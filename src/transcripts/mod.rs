@@ -23,8 +23,9 @@ pub use queue::Start;
 pub use record::{Final, Session};
 
 use crate::{
-    auth::Users, lifecycle::Shutdown, model::Clock, model::Error, postgres::Database, redis::Redis,
-    telemetry::Metrics,
+    auth::Backing,
+    model::{Clock, Error},
+    postgres::Database,
 };
 use queue::Queue;
 use recorder::Recorder;
@@ -37,36 +38,24 @@ pub struct Transcripts {
     clock: Clock,
 }
 
-/// What transcripts stand on.
-pub struct Backing {
-    /// Where they are.
-    pub database: Database,
-    /// Whose turn it is to sweep.
-    pub redis: Redis,
-    /// Whose they are.
-    pub users: Users,
-    /// Where it is counted.
-    pub metrics: Metrics,
-}
-
 impl Transcripts {
     /// Starts the recorder and the sweep. The recorder ends after a soft shutdown once every
     /// session has ended and all is written, or at the hard one.
-    pub fn new(backing: Backing, retention_days: i32, shutdown: &Shutdown, clock: Clock) -> Self {
-        let Backing { database, redis, users, metrics } = backing;
+    pub fn new(backing: &Backing, retention_days: i32, clock: Clock) -> Self {
+        let Backing { database, redis, users, metrics, shutdown, .. } = backing;
         let (sender, letters) = mpsc::channel(queue::WAITING_LETTERS);
-        let queue = Queue::new(sender, metrics);
+        let queue = Queue::new(sender, metrics.clone());
         let recorder = Recorder {
             database: database.clone(),
-            users,
+            users: users.clone(),
             retention_days,
             queue: queue.clone(),
             letters,
         };
         let stop = shutdown.clone();
         shutdown.spawn(async move { recorder.run(stop).await });
-        sweep::start(database.clone(), redis, shutdown);
-        Self { queue, database, clock }
+        sweep::start(database.clone(), redis.clone(), shutdown);
+        Self { queue, database: database.clone(), clock }
     }
 
     /// Begins to keep a session. Never waits: its rows are made in the background.

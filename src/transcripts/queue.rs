@@ -95,7 +95,9 @@ impl Queue {
 
     /// Takes letters off the count, written or given up.
     pub(super) fn done(&self, letters: &[Letter]) {
-        letters.iter().for_each(|letter| self.take_off(letter.bytes()));
+        for letter in letters {
+            self.take_off(letter.bytes());
+        }
     }
 
     fn take_off(&self, bytes: usize) {

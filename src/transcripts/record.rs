@@ -39,7 +39,8 @@ pub struct Final {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Session {
     /// Our id of it.
-    pub session_id: Uuid,
+    #[serde(rename = "session_id")]
+    pub id: Uuid,
     /// Who transcribed.
     pub provider: String,
     /// With which model.

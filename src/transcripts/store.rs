@@ -199,7 +199,7 @@ impl From<SessionRow> for Session {
             deleted_at: row.deleted_at,
         });
         Self {
-            session_id: row.id,
+            id: row.id,
             provider: row.provider,
             model: row.model,
             language: row.language,

@@ -7,9 +7,9 @@ use sqlx::Executor;
 use testkit::process;
 use tokio::time::timeout;
 
-use super::{Backing, Start, Transcripts, sweep::sweep};
+use super::{Start, Transcripts, sweep::sweep};
 use crate::{
-    auth::{Owner, Users},
+    auth::{Backing, Owner, Secrets, Users},
     config::RedisConfig,
     lifecycle::Shutdown,
     model::{Clock, Segment, SessionId, Timing, Word},
@@ -32,9 +32,11 @@ fn transcripts(database: &Database, days: i32, shutdown: &Shutdown) -> (Transcri
         database: database.clone(),
         redis: redis("redis://127.0.0.1:1", shutdown),
         users: Users::default(),
+        secrets: Secrets::new(None, None),
         metrics: metrics.clone(),
+        shutdown: shutdown.clone(),
     };
-    (Transcripts::new(backing, days, shutdown, Clock), metrics)
+    (Transcripts::new(&backing, days, Clock), metrics)
 }
 
 fn start() -> Start {
