@@ -119,6 +119,8 @@ fn cors(origins: Origins) -> CorsLayer {
         .allow_credentials(true)
         .allow_headers(AllowHeaders::mirror_request())
         .expose_headers([
+            header::CONTENT_DISPOSITION,
+            header::ETAG,
             header::RETRY_AFTER,
             header::WWW_AUTHENTICATE,
             HeaderName::from_static("ratelimit"),
