@@ -20,6 +20,7 @@ use crate::{
     redis::Redis,
     rooms::{Ground, Rooms},
     telemetry::{Metrics, Tracer, export},
+    transcripts::{Transcripts, handlers::Library},
     usage::{Fallback, Usage},
 };
 
@@ -45,6 +46,8 @@ pub struct App {
     pub accounts: Accounts,
     /// What viewers see.
     pub rooms: Rooms,
+    /// The routes of sessions that are over, and what was said in them.
+    pub library: Library,
     /// Real-time audio.
     pub live: LiveService,
     /// Where spans go, if anywhere.
@@ -71,9 +74,10 @@ impl App {
             metrics: metrics.clone(),
             shutdown: shutdown.clone(),
         };
+        let transcripts = Transcripts::new(&backing, config.live.retention_days, clock);
         let auth = Authenticator::new(&config.auth, config.environment, backing)
             .context("authentication could not be set up")?;
-        let rooms = rooms(&config, (&redis, &auth, &metrics), secrets, &shutdown);
+        let rooms = rooms(&config, (&redis, &auth, &metrics), secrets.clone(), &shutdown);
         let fleet = Fleet::join(redis.clone(), &shutdown);
         let (counted, leased) = (config.limits.clone(), config.limits.clone());
         let limits = Limits::new(counted, redis.clone(), fleet.clone(), metrics.clone());
@@ -87,6 +91,7 @@ impl App {
             limits: limits.clone(),
             live: provider(&config, &metrics, &shutdown).await?,
             usage,
+            transcripts: transcripts.clone(),
             metrics: metrics.clone(),
             tracer,
             clock,
@@ -97,6 +102,7 @@ impl App {
             slots: Arc::new(Semaphore::new(config.live.max_sessions)),
         };
         let accounts = Accounts { auth: auth.clone(), limits: limits.clone(), door: door(&live) };
+        let library = Library { auth: auth.clone(), transcripts };
         Ok(Self {
             config,
             shutdown,
@@ -108,6 +114,7 @@ impl App {
             limits,
             accounts,
             rooms,
+            library,
             live,
             spans,
         })

@@ -3,8 +3,9 @@
 //! Slices stand on floors: a file imports only from lower floors or from its own slice.
 //!
 //! ```text
-//! main ► cli · server · app · live accounts · rooms · usage · limits · providers · media · auth
-//!      · web · fleet · postgres redis · telemetry · probe backoff · lifecycle config · model
+//! main ► cli · server · app · live accounts · rooms · usage · limits · transcripts · providers
+//!      · media · auth · web · fleet · postgres redis · telemetry · probe backoff · lifecycle config
+//!      · model
 //! ```
 //!
 //! The life of an audio chunk: a doorway in [`live`] takes it from the socket and pushes it, in
@@ -31,5 +32,6 @@ mod redis;
 pub mod rooms;
 pub mod server;
 pub mod telemetry;
+mod transcripts;
 pub mod usage;
 mod web;

@@ -2,10 +2,6 @@
 
 use std::time::Duration;
 
-use fred::{
-    interfaces::KeysInterface,
-    types::{Expiration, SetOptions},
-};
 use tracing::{info, warn};
 
 use super::store::tokens as store;
@@ -13,10 +9,9 @@ use crate::{lifecycle::Shutdown, model::Error, postgres::Database, redis::Redis}
 
 /// How often a replica looks whether nobody has swept for a day.
 const EVERY: Duration = Duration::from_hours(1);
-/// How long nobody else sweeps.
-const CLAIM_SECONDS: i64 = 86_400;
 /// Rows that one statement deletes.
 const BATCH: i64 = 1_000;
+const TABLE: &str = "token_blacklist";
 
 /// Starts to look, once the schema is there and until the soft shutdown.
 pub(super) fn start(database: Database, redis: Redis, shutdown: &Shutdown) {
@@ -37,7 +32,7 @@ pub(super) fn start(database: Database, redis: Redis, shutdown: &Shutdown) {
 /// Sweeps if it is this replica's turn; how many rows went, or nothing where it was not. Without
 /// Redis nobody knows whose turn it is, and the rows can wait.
 pub(super) async fn sweep(database: &Database, redis: &Redis) -> Option<u64> {
-    if !claim(redis).await {
+    if !redis.take_turn(TABLE).await {
         return None;
     }
     match delete_all(database).await {
@@ -47,24 +42,9 @@ pub(super) async fn sweep(database: &Database, redis: &Redis) -> Option<u64> {
         }
         Err(error) => {
             warn!("ended tokens could not be cleared: {error:?}");
-            release(redis).await;
+            redis.give_turn_back(TABLE).await;
             None
         }
-    }
-}
-
-async fn claim(redis: &Redis) -> bool {
-    let expiry = Some(Expiration::EX(CLAIM_SECONDS));
-    let key = redis.keys().sweep("token_blacklist");
-    let set = redis.client().set(key, 1, expiry, Some(SetOptions::NX), false).await;
-    set.is_ok_and(|was: Option<String>| was.is_some())
-}
-
-/// Lets another try within the hour.
-async fn release(redis: &Redis) {
-    let deleted: Result<i64, _> = redis.client().del(redis.keys().sweep("token_blacklist")).await;
-    if let Err(error) = deleted {
-        warn!("nobody clears ended tokens for a day: {error}");
     }
 }
 

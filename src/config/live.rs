@@ -9,7 +9,7 @@ use super::{
     variables::{
         ASR_MAX_STREAMS, ASR_MODEL_DIR, ASR_WORKERS, DEEPGRAM_API_KEY, DEEPGRAM_BASE_URL,
         DEEPGRAM_MAX_STREAMS, DEEPGRAM_MODEL, LIVE_IDLE_SECONDS, LIVE_MAX_SESSIONS, LIVE_PROVIDER,
-        USAGE_CHECKPOINT_SECONDS, USAGE_SCRATCH_DIR,
+        TRANSCRIPT_RETENTION_DAYS, USAGE_CHECKPOINT_SECONDS, USAGE_SCRATCH_DIR,
     },
 };
 
@@ -37,6 +37,8 @@ pub struct LiveConfig {
     pub checkpoint: Duration,
     /// Folder for usage that neither Postgres nor Redis takes, if any.
     pub scratch: Option<PathBuf>,
+    /// Days that a stored transcript is kept; 0 keeps it until it is deleted.
+    pub retention_days: i32,
 }
 
 impl LiveConfig {
@@ -59,6 +61,7 @@ impl LiveConfig {
             idle: Duration::from_secs(reader.number(&LIVE_IDLE_SECONDS, 5..=3600)),
             checkpoint: Duration::from_secs(reader.number(&USAGE_CHECKPOINT_SECONDS, 1..=300)),
             scratch: scratch(reader),
+            retention_days: reader.number(&TRANSCRIPT_RETENTION_DAYS, 0..=36_500),
         }
     }
 }

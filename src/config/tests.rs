@@ -165,6 +165,8 @@ const CASES: &[Case] = &[
     ("ROOM_HISTORY_SECONDS", "1d", "must be a whole number from 60 to 2592000"),
     ("ROOM_HISTORY_SECONDS", "60", ANY),
     ("USAGE_SCRATCH_DIR", "off", ANY),
+    ("TRANSCRIPT_RETENTION_DAYS", "-1", "must be a whole number from 0 to 36500"),
+    ("TRANSCRIPT_RETENTION_DAYS", "0", ANY),
     ("OPENAI_API_KEY", "<openai key>", PLACEHOLDER),
     ("OPENAI_API_KEY", "", MISSING),
     ("OPENAI_MODEL", "anything", ANY),

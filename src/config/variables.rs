@@ -89,6 +89,7 @@ variables! {
         LIVE_IDLE_SECONDS = "60", "Silence on the wire after which a session's connection to its provider is let go, 5 to 3600 seconds; the next audio opens another.";
         USAGE_CHECKPOINT_SECONDS = "5", "How often a live session's usage is written, 1 to 300 seconds.";
         USAGE_SCRATCH_DIR = "", "Folder for usage that neither Postgres nor Redis takes, of this replica's own or shared on one machine; `audio-transcription-api` in the system's temporary folder where unset, `off` for none.";
+        TRANSCRIPT_RETENTION_DAYS = "30", "How long the transcript of a session that asked for `store` is kept after its end, 0 to 36500 days; `0` keeps it until it is deleted.";
     }
     "Rooms" {
         ROOM_HISTORY_SECONDS = "86400", "How long a room's finals are kept after the last one, 60 to 2592000 seconds.";

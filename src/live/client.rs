@@ -295,12 +295,8 @@ impl Client {
 
     /// The session is over: says so, and lets a new one start.
     fn ended(&self, id: SessionId, outcome: &Outcome) {
-        let label_of = match outcome {
-            Outcome::Finished => "finished",
-            Outcome::Silent => "silent",
-            Outcome::Failed(error) => error.kind.code(),
-        };
-        let labels = [label("provider", self.service.live.name()), label("outcome", label_of)];
+        let provider = label("provider", self.service.live.name());
+        let labels = [provider, label("outcome", outcome.name())];
         self.service.metrics.live_sessions_ended.add(1, &labels);
         if let Outcome::Failed(error) = outcome {
             let (user, provider) = (&self.caller.principal.subject, self.service.live.name());

@@ -40,6 +40,7 @@ use crate::{
     model::{Clock, Error, ErrorKind},
     providers::Live,
     telemetry::{Metrics, Tracer},
+    transcripts::Transcripts,
     usage::Usage,
 };
 
@@ -64,6 +65,8 @@ pub struct LiveService {
     pub live: Live,
     /// Who bills.
     pub usage: Usage,
+    /// Who keeps what is said, where that is asked for.
+    pub transcripts: Transcripts,
     /// Where it is counted.
     pub metrics: Metrics,
     /// Who writes spans, where they are exported.

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Every option that a client may give.
-pub const NAMES: [&str; 18] = [
+pub const NAMES: [&str; 19] = [
     "lang",
     "language",
     "model",
@@ -27,6 +27,7 @@ pub const NAMES: [&str; 18] = [
     "keyterm",
     "endpointing",
     "utterance_end_ms",
+    "store",
     "timestamp",
 ];
 
@@ -76,6 +77,8 @@ pub struct Options {
     pub stream: StreamOptions,
     /// Whether the first bytes may turn out to be a container.
     pub sniff: bool,
+    /// Whether what is said is kept.
+    pub store: bool,
     /// The language that was asked for and is not one of the contract's.
     pub fell_back_from: Option<String>,
 }
@@ -115,7 +118,8 @@ pub fn parse(
     };
     hints(&stream, live)?;
     consistent(&stream)?;
-    Ok(Options { stream, sniff, fell_back_from })
+    let store = flag(given, "store", false)?;
+    Ok(Options { stream, sniff, store, fell_back_from })
 }
 
 /// Only the language falls back: an unknown code means English, as it always did.
@@ -278,7 +282,7 @@ mod tests {
         let stream = options.stream;
         assert_eq!(stream.format, AudioFormat::Raw(RawFormat::DEFAULT));
         assert!(stream.interim_results && stream.punctuate && stream.smart_format);
-        assert!(!stream.diarize && options.sniff);
+        assert!(!stream.diarize && options.sniff && !options.store);
     }
 
     #[test]
@@ -292,6 +296,7 @@ mod tests {
             ("sample_rate", json!("loud")),
             ("channels", json!(0)),
             ("interim_results", json!("maybe")),
+            ("store", json!("maybe")),
             ("endpointing", json!(-1)),
             ("utterance_end_ms", json!(10)),
             ("keyterm", json!([1])),

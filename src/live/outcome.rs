@@ -22,6 +22,15 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// The stable name: `finished`, `silent`, or the error's code.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Finished => "finished",
+            Self::Silent => "silent",
+            Self::Failed(error) => error.kind.code(),
+        }
+    }
+
     /// The drain limit came before its end.
     pub fn cut() -> Self {
         Self::Failed(Error::new(ErrorKind::ShuttingDown, "the replica is shutting down"))

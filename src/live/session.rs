@@ -24,6 +24,7 @@ use super::{
 use crate::{
     model::{AudioChunk, Error, Segment, SessionId},
     telemetry::{log_patterns, metrics::label},
+    transcripts::{self, Keeper},
     usage::{Meter, SessionStart},
 };
 
@@ -52,6 +53,7 @@ pub struct Session {
     timeline: Timeline,
     trace: Option<SessionTrace>,
     meter: Option<Meter>,
+    keeper: Option<Keeper>,
     next_n: u64,
     received_ms: u64,
     received_at: Instant,
@@ -83,6 +85,7 @@ impl Session {
             timeline: Timeline::default(),
             trace: None,
             meter: None,
+            keeper: None,
             next_n: 1,
             received_ms: 0,
             received_at: Instant::now(),
@@ -143,6 +146,13 @@ impl Session {
             SessionTrace::begin(tracer, self.id, vec![provider])
         });
         let stream = &self.options.stream;
+        let kept = || transcripts::Start {
+            session_id: self.id,
+            owner: self.caller.principal.owner.clone(),
+            language: stream.language.as_str().to_owned(),
+            provider: self.service.live.name(),
+        };
+        self.keeper = self.options.store.then(|| self.service.transcripts.keep(kept()));
         self.meter = Some(self.service.usage.open(SessionStart {
             session_id: self.id,
             owner: self.caller.principal.owner.clone(),
@@ -163,7 +173,8 @@ impl Session {
         let mut upstream = Upstream::open(self.id, live, self.options.stream.clone(), metrics);
         self.take(&mut upstream, first);
         let outcome = self.turns(&mut upstream).await;
-        (outcome, self.end(upstream.covered_ms()))
+        let receipt = self.end(&outcome, upstream.covered_ms());
+        (outcome, receipt)
     }
 
     /// Takes whatever comes next, until the session is over.
@@ -268,6 +279,9 @@ impl Session {
         if is_final {
             self.next_n += 1;
             self.measure(end_ms);
+            if let Some(keeper) = &self.keeper {
+                keeper.keep(n, &segment);
+            }
             delivery = self.trace.as_mut().and_then(|trace| trace.covered(end_ms, Some(n)));
         }
         let mut transcription = self.transcription(segment, n);
@@ -365,8 +379,11 @@ impl Session {
         }
     }
 
-    fn end(&mut self, covered_ms: u64) -> Option<Receipt> {
+    fn end(&mut self, outcome: &Outcome, covered_ms: u64) -> Option<Receipt> {
         self.inbox.close();
+        if let Some(keeper) = self.keeper.take() {
+            keeper.finish(outcome.name(), self.next_n - 1, covered_ms);
+        }
         let meter = self.meter.take()?;
         let durable_ms = meter.durable_ms();
         meter.finish(covered_ms);

@@ -1,9 +1,9 @@
 //! What a provider heard, on the timeline of the audio.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// One recognised word.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Word {
     /// Lower-case, without punctuation.
     pub word: String,
@@ -29,6 +29,16 @@ pub enum Timing {
     Measured,
     /// Words are spread over their segment.
     Estimated,
+}
+
+impl Timing {
+    /// The name that clients see.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Measured => "measured",
+            Self::Estimated => "estimated",
+        }
+    }
 }
 
 /// A stretch of transcript, interim or final.

@@ -6,6 +6,7 @@ mod script;
 mod subscription;
 #[cfg(test)]
 mod tests;
+mod turn;
 
 use std::{sync::Arc, time::Duration};
 

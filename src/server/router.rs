@@ -32,6 +32,7 @@ use crate::{
     limits::LimitedAction::{Login, Refresh, Registration},
     live::{self, socketio, websocket},
     model::{Error, ErrorKind},
+    transcripts::handlers as sessions,
     web::{client_address, client_address::Proxies, error, request_id, request_id::RequestId},
 };
 
@@ -69,6 +70,7 @@ pub(super) fn service(
 /// Every route. What is not `Public` here asks for a credential.
 fn page(app: &Arc<App>, table: Table) -> Table {
     let (app, live, accounts) = (app.clone(), app.live.clone(), app.accounts.clone());
+    let library = app.library.clone();
     table
         .get("/", Public, health::root, ())
         .get("/health", Public, health::health, ())
@@ -87,6 +89,10 @@ fn page(app: &Arc<App>, table: Table) -> Table {
         .get("/api/userinfo", Tenant, tenant::userinfo, accounts.clone())
         .get("/api/protected/test", Tenant, tenant::protected, ())
         .get(live::PATH, Own(None), websocket::upgrade, live)
+        .get("/sessions", Any, sessions::list, library.clone())
+        .get("/sessions/{id}", Any, sessions::session, library.clone())
+        .delete("/sessions/{id}", Any, sessions::delete, library.clone())
+        .get("/sessions/{id}/{file}", Any, sessions::file, library)
         .post("/auth/stream-ticket", Any, tickets::issue, accounts.clone())
         .post("/mobile-auth/login", Counted(Login), mobile::login, accounts.clone())
         .post("/mobile-auth/logout", Public, mobile::logout, accounts.clone())
@@ -113,6 +119,8 @@ fn cors(origins: Origins) -> CorsLayer {
         .allow_credentials(true)
         .allow_headers(AllowHeaders::mirror_request())
         .expose_headers([
+            header::CONTENT_DISPOSITION,
+            header::ETAG,
             header::RETRY_AFTER,
             header::WWW_AUTHENTICATE,
             HeaderName::from_static("ratelimit"),

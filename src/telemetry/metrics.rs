@@ -72,6 +72,11 @@ pub struct Metrics {
     pub usage_fallback: Counter<u64>,
     /// Seconds of audio whose usage is neither in Postgres nor in Redis while it should be.
     pub usage_at_risk_seconds: UpDownCounter<i64>,
+    /// Parts of kept transcripts, by `outcome` (`stored`, `duplicate`, `deleted`, `retried`, `full`,
+    /// `refused`, `late`).
+    pub transcript_rows: Counter<u64>,
+    /// Parts of transcripts waiting to be written.
+    pub transcript_rows_pending: UpDownCounter<i64>,
     /// HTTP requests, by `method`, `route` and `status`.
     pub http_requests: Counter<u64>,
     /// Partial decodes of the embedded engine that were out of date before they began.
@@ -129,6 +134,8 @@ impl Metrics {
             room_recoveries: counter("room_recoveries"),
             usage_fallback: counter("usage_fallback"),
             usage_at_risk_seconds: gauge("usage_at_risk_seconds"),
+            transcript_rows: counter("transcript_rows"),
+            transcript_rows_pending: gauge("transcript_rows_pending"),
             http_requests: counter("http_requests"),
             partials_dropped: counter("partials_dropped"),
             registry,

@@ -105,11 +105,16 @@ fn bad(tenant: &Auth0, other: &Auth0) -> Vec<(&'static str, Shown, &'static str)
     ]
 }
 
+/// A session that nobody has had.
+const SESSION: &str = "01930000-0000-7000-8000-000000000000";
+
 const BEARER_WANTED: &str = "Authorization header must start with Bearer";
 const NO_SEGMENTS: &str = "Invalid token: Not enough segments";
 
 async fn ask(app: &TestApp, route: &Route, shown: &Shown) -> Response {
-    let path = route.path.replace("{id}", "999").replace("{*path}", "app.js");
+    let id = if route.path.starts_with("/sessions") { SESSION } else { "999" };
+    let path = route.path.replace("{id}", id).replace("{*path}", "app.js");
+    let path = path.replace("{file}", "transcript.srt");
     let url = format!("{}{path}", app.url());
     let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
     let client = client.build().expect("a client");

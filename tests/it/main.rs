@@ -47,6 +47,7 @@ mod tenant_routes;
 mod tenant_userinfo;
 mod tidy;
 mod traces;
+mod transcripts;
 mod upstream_faults;
 mod upstream_idle;
 mod upstream_oddities;

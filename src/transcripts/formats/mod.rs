@@ -1,0 +1,73 @@
+//! The forms in which a kept transcript is handed out; pure functions of what was said.
+
+mod cues;
+mod json;
+mod srt;
+#[cfg(test)]
+mod tests;
+mod text;
+mod tokens;
+mod vtt;
+
+use super::record::{Final, Session};
+use crate::model::Error;
+
+/// A form of a transcript.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Everything that is known, words with their times.
+    Json,
+    /// Paragraphs to read.
+    Text,
+    /// Subtitles, as SubRip writes them.
+    Srt,
+    /// Subtitles, as WebVTT writes them.
+    Vtt,
+}
+
+impl Format {
+    /// Every form, for tests.
+    #[cfg(test)]
+    pub(super) const ALL: [Self; 4] = [Self::Json, Self::Text, Self::Srt, Self::Vtt];
+
+    /// The form of that ending.
+    pub fn parse(ending: &str) -> Option<Self> {
+        match ending {
+            "json" => Some(Self::Json),
+            "txt" => Some(Self::Text),
+            "srt" => Some(Self::Srt),
+            "vtt" => Some(Self::Vtt),
+            _ => None,
+        }
+    }
+
+    /// How its files end.
+    pub const fn ending(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Text => "txt",
+            Self::Srt => "srt",
+            Self::Vtt => "vtt",
+        }
+    }
+
+    /// Its media type.
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Text => "text/plain; charset=utf-8",
+            Self::Srt => "application/x-subrip; charset=utf-8",
+            Self::Vtt => "text/vtt; charset=utf-8",
+        }
+    }
+
+    /// Writes a transcript in this form.
+    pub fn write(self, session: &Session, finals: &[Final]) -> Result<String, Error> {
+        Ok(match self {
+            Self::Json => json::write(session, finals)?,
+            Self::Text => text::write(finals),
+            Self::Srt => srt::write(finals),
+            Self::Vtt => vtt::write(finals),
+        })
+    }
+}

@@ -1,0 +1,73 @@
+//! A session's hand on its transcript: what it says is handed over, and nothing waits.
+
+use std::sync::Arc;
+
+use super::{
+    queue::{Letter, News, Queue, Start},
+    record::Final,
+};
+use crate::model::{Clock, Segment, Word};
+
+/// Keeps what one session says.
+#[derive(Debug)]
+pub struct Keeper {
+    start: Arc<Start>,
+    queue: Queue,
+    clock: Clock,
+}
+
+impl Keeper {
+    pub(super) fn new(start: Start, queue: Queue, clock: Clock) -> Self {
+        queue.open().send_modify(|open| *open += 1);
+        let keeper = Self { start: Arc::new(start), queue, clock };
+        keeper.send(News::Began);
+        keeper
+    }
+
+    /// Keeps the final of that number.
+    pub fn keep(&self, n: u64, segment: &Segment) {
+        let words: Vec<Word> = segment.words.iter().map(storable).collect();
+        self.send(News::Said(Box::new(Final {
+            n,
+            start_ms: segment.start_ms,
+            end_ms: segment.end_ms,
+            text: without_nul(&segment.transcript),
+            confidence: segment.confidence,
+            speaker: words.first().and_then(|word| word.speaker),
+            words,
+            timing: segment.timing.as_str().to_owned(),
+            channel: (segment.channel.1 > 1).then_some(segment.channel.0),
+            language: self.start.language.clone(),
+            provider: self.start.provider.to_owned(),
+        })));
+    }
+
+    /// Says how the session ended, after how many finals, and how much of its audio is transcribed.
+    pub fn finish(self, outcome: &'static str, finals: u64, audio_ms: u64) {
+        self.send(News::Ended { outcome, finals, audio_ms });
+    }
+
+    fn send(&self, news: News) {
+        let (start, at) = (Arc::clone(&self.start), self.clock.now().naive_utc());
+        self.queue.push(Letter { start, at, news });
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.queue.open().send_modify(|open| *open = open.saturating_sub(1));
+    }
+}
+
+/// A word without what Postgres refuses.
+fn storable(word: &Word) -> Word {
+    Word {
+        word: without_nul(&word.word),
+        punctuated_word: word.punctuated_word.as_deref().map(without_nul),
+        ..word.clone()
+    }
+}
+
+fn without_nul(text: &str) -> String {
+    text.replace('\0', "")
+}
