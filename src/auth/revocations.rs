@@ -36,7 +36,12 @@ impl Revoked {
     pub fn concerns(&self, principal: &Principal) -> bool {
         match (self, &principal.credential) {
             (Self::Unknown, _) => true,
-            (Self::User(id), _) => principal.owner == Owner::User(*id),
+            // Whose row was not seen may be anybody's.
+            (Self::User(id), _) => match &principal.owner {
+                Owner::User(ours) => id == ours,
+                Owner::Auth0 { .. } => true,
+                Owner::Session(_) | Owner::Development => false,
+            },
             (Self::Key(id), Credential::ApiKey { id: ours, .. }) => id == ours,
             (Self::Token(id), Credential::Local { jti, family }) => id == jti || id == family,
             (Self::Session(digest), Credential::Session(ours)) => digest == ours,
@@ -128,17 +133,19 @@ mod tests {
         let local = Credential::Local { jti: text("j"), family: text("f") };
         let local = of(Owner::User(8), local);
         let session = of(Owner::Session(text("ann")), Credential::Session(text("d")));
-        let all = [&key, &local, &session];
+        let unseen = Owner::Auth0 { sub: text("auth0|7"), email: None };
+        let unseen = of(unseen, Credential::Auth0);
+        let all = [&key, &local, &session, &unseen];
         let cases = [
-            (Revoked::Key(3), [true, false, false]),
-            (Revoked::Key(7), [false, false, false]),
-            (Revoked::User(7), [true, false, false]),
-            (Revoked::User(8), [false, true, false]),
-            (Revoked::Token(text("j")), [false, true, false]),
-            (Revoked::Token(text("f")), [false, true, false]),
-            (Revoked::Token(text("d")), [false, false, false]),
-            (Revoked::Session(text("d")), [false, false, true]),
-            (Revoked::Unknown, [true, true, true]),
+            (Revoked::Key(3), [true, false, false, false]),
+            (Revoked::Key(7), [false, false, false, false]),
+            (Revoked::User(7), [true, false, false, true]),
+            (Revoked::User(8), [false, true, false, true]),
+            (Revoked::Token(text("j")), [false, true, false, false]),
+            (Revoked::Token(text("f")), [false, true, false, false]),
+            (Revoked::Token(text("d")), [false, false, false, false]),
+            (Revoked::Session(text("d")), [false, false, true, false]),
+            (Revoked::Unknown, [true, true, true, true]),
         ];
         for (revoked, expected) in cases {
             assert_eq!(all.map(|principal| revoked.concerns(principal)), expected, "{revoked:?}");

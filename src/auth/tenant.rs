@@ -84,11 +84,19 @@ impl Tenant {
         })
     }
 
-    /// Whether the account of a caller is still active.
+    /// Whether the account of a caller is still active; one that nobody had seen may be new.
     pub(super) async fn recheck(&self, principal: &Principal) -> Result<(), Error> {
-        let Owner::User(id) = principal.owner else { return Ok(()) };
-        let active = self.users.is_active(&self.database, &principal.subject, id).await?;
-        if active { Ok(()) } else { Err(deactivated()) }
+        let (id, sub) = match &principal.owner {
+            Owner::User(id) => (Some(*id), &principal.subject),
+            Owner::Auth0 { sub, .. } => (None, sub),
+            Owner::Session(_) | Owner::Development => return Ok(()),
+        };
+        let holds = match (self.users.current(&self.database, sub).await?, id) {
+            (Some(account), Some(id)) => account.id == id && account.is_active,
+            (Some(account), None) => account.is_active,
+            (None, id) => id.is_none(),
+        };
+        if holds { Ok(()) } else { Err(deactivated()) }
     }
 
     pub(super) fn forget(&self, revoked: &Revoked) {
