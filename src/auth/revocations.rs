@@ -3,10 +3,12 @@
 use fred::interfaces::PubsubInterface;
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
+use tracing::Instrument;
 
 use super::principal::{Credential, Owner, Principal};
 use crate::{
     lifecycle::Shutdown,
+    model::{Error, ErrorKind},
     redis::{Heard, Redis},
     telemetry::{Metrics, metrics::label},
 };
@@ -56,23 +58,32 @@ pub struct Revocations {
     redis: Redis,
     heard: broadcast::Sender<Revoked>,
     metrics: Metrics,
+    shutdown: Shutdown,
 }
 
 impl Revocations {
     /// A teller that hears nothing yet.
-    pub(super) fn new(redis: Redis, metrics: Metrics) -> Self {
-        Self { redis, heard: broadcast::Sender::new(WAITING), metrics }
+    pub(super) fn new(redis: Redis, metrics: Metrics, shutdown: Shutdown) -> Self {
+        Self { redis, heard: broadcast::Sender::new(WAITING), metrics, shutdown }
+    }
+
+    /// Does what writes and then announces to its end, though whoever asked for it may be gone: a
+    /// write without its announcement would leave other replicas in the dark.
+    pub(super) async fn see_through<T: Send + 'static, E: From<Error> + Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, E>> + Send + 'static,
+    ) -> Result<T, E> {
+        let broken = |error| Error::new(ErrorKind::Internal, "internal error").because(error);
+        let done = self.shutdown.spawn(work.in_current_span()).await;
+        done.unwrap_or_else(|error| Err(broken(error).into()))
     }
 
     /// Listens until the hard stop; `forget` is called before anybody else hears.
-    pub(super) fn listen(
-        &self,
-        shutdown: &Shutdown,
-        forget: impl Fn(&Revoked) + Send + Sync + 'static,
-    ) {
-        let mut messages = self.redis.listen(self.redis.keys().revocations(), shutdown);
+    pub(super) fn listen(&self, forget: impl Fn(&Revoked) + Send + Sync + 'static) {
+        let channel = self.redis.keys().revocations();
+        let mut messages = self.redis.listen(channel, &self.shutdown);
         let this = self.clone();
-        shutdown.spawn(async move {
+        self.shutdown.spawn(async move {
             while let Some(heard) = messages.recv().await {
                 let revoked = match heard {
                     Heard::Gap => Revoked::Unknown,

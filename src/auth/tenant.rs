@@ -29,6 +29,16 @@ struct There {
     userinfo: Userinfo,
 }
 
+/// What tells a service without a tenant from one with a fault.
+#[derive(Debug, thiserror::Error)]
+#[error("no tenant is configured")]
+struct Unconfigured;
+
+/// Whether a token was not verified for the one reason that no tenant is configured.
+pub fn is_unconfigured(error: &Error) -> bool {
+    error.source.as_ref().is_some_and(|source| source.is::<Unconfigured>())
+}
+
 impl Tenant {
     /// Starts to fetch the tenant's keys. Fails if no TLS client can be made.
     pub(super) fn new(config: &AuthConfig, backing: &Backing) -> Result<Self, reqwest::Error> {
@@ -43,7 +53,8 @@ impl Tenant {
 
     fn there(&self) -> Result<&There, Error> {
         let text = || format!("{} environment variable not set", self.missing);
-        self.there.as_ref().ok_or_else(|| Error::new(ErrorKind::Internal, text()))
+        let missing = || Error::new(ErrorKind::Internal, text()).because(Unconfigured);
+        self.there.as_ref().ok_or_else(missing)
     }
 
     /// Verifies a token and finds its account.
@@ -97,6 +108,11 @@ impl Tenant {
             (None, id) => id.is_none(),
         };
         if holds { Ok(()) } else { Err(deactivated()) }
+    }
+
+    /// Whether a caller is good though Postgres be away: unless last seen as disabled.
+    pub(super) fn vouches(&self, principal: &Principal) -> bool {
+        self.users.last_seen(&principal.subject).is_none_or(|account| account.is_active)
     }
 
     pub(super) fn forget(&self, revoked: &Revoked) {

@@ -139,6 +139,11 @@ impl Users {
         Ok(row.await?.map(|row| self.remember(epoch, sub, &row)))
     }
 
+    /// The account of a subject as it was when last seen, however long ago.
+    pub(super) fn last_seen(&self, sub: &str) -> Option<Account> {
+        self.0.accounts.get(&sub.to_owned()).map(|seen| seen.account)
+    }
+
     /// Has what was revoked looked up again.
     pub(super) fn forget(&self, revoked: &Revoked) {
         let whose = match revoked {
