@@ -11,7 +11,6 @@ use serde_json::{Value, json};
 
 use super::Accounts;
 use crate::{
-    auth::LoginSessions,
     model::{Clock, Error},
     web::{
         body::{JsonObject, Unreadable},
@@ -64,19 +63,15 @@ pub async fn verify(State(accounts): State<Accounts>, body: Body) -> Result<Resp
 
 /// `POST /mobile-auth/logout`: ends a session on every replica, running streams included.
 pub async fn logout(State(accounts): State<Accounts>, body: Body) -> Result<Response, Failure> {
-    let Some(sessions) = accounts.auth.sessions() else { return Ok(disabled()) };
+    if accounts.auth.sessions().is_none() {
+        return Ok(disabled());
+    }
     let token = token(body)?;
-    Ok(if end(&accounts, sessions, &token).await? {
+    Ok(if accounts.auth.end_session(&token).await? {
         Json(json!({ "message": "Logout successful" })).into_response()
     } else {
         unauthorized(json!({ "message": "Invalid or expired token" }))
     })
-}
-
-async fn end(accounts: &Accounts, sessions: &LoginSessions, token: &str) -> Result<bool, Error> {
-    let Some(revoked) = sessions.end(token).await? else { return Ok(false) };
-    accounts.auth.revoke(&revoked).await;
-    Ok(true)
 }
 
 fn name(body: &JsonObject) -> Result<&str, Error> {

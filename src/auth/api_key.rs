@@ -60,13 +60,18 @@ impl ApiKeys {
         Ok(principal)
     }
 
-    /// Whether the key with that digest may still be used, whatever is remembered of it.
-    pub(super) async fn recheck(&self, hash: &str) -> Result<(), Error> {
-        if self.look_up(hash).await?.is_none() {
+    /// Until when the key with that digest may be used, whatever is remembered of it.
+    pub(super) async fn recheck(&self, hash: &str) -> Result<Option<DateTime<Utc>>, Error> {
+        let Some(row) = self.look_up(hash).await? else {
             self.known.retain(|known, _| known != hash);
             return Err(invalid());
-        }
-        Ok(())
+        };
+        Ok(row.expires_at.map(|at| at.and_utc()))
+    }
+
+    /// Whether the key with that digest is good though Postgres be away.
+    pub(super) fn remembers(&self, hash: &str) -> bool {
+        self.known.get(&hash.to_owned()).is_some()
     }
 
     /// Whose key has that digest, if it may be used now.

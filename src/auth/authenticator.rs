@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
@@ -54,8 +55,8 @@ pub struct Backing {
 #[derive(Debug)]
 struct Inner {
     tenant: Tenant,
-    keys: ApiKeys,
-    logins: Logins,
+    keys: Arc<ApiKeys>,
+    logins: Arc<Logins>,
     passwords: Passwords,
     people: People,
     users: Users,
@@ -89,12 +90,13 @@ impl Authenticator {
         let development = (environment == Environment::Development).then(DevelopmentToken::new);
         let sessions = || LoginSessions::new(redis.clone(), secrets.clone());
         sweep::start(database.clone(), redis.clone(), &shutdown);
-        let revocations = Revocations::new(redis.clone(), metrics.clone());
+        let revocations = Revocations::new(redis.clone(), metrics.clone(), shutdown.clone());
         let told = revocations.clone();
+        let keys = ApiKeys::new(database.clone(), told.clone(), metrics.clone(), &shutdown);
         let this = Self(Arc::new(Inner {
             tenant,
-            keys: ApiKeys::new(database.clone(), told.clone(), metrics.clone(), &shutdown),
-            logins: Logins::new(config, database.clone(), told),
+            keys: Arc::new(keys),
+            logins: Arc::new(Logins::new(config, database.clone(), told)),
             passwords: Passwords::new(metrics.clone()),
             people: People::new(database.clone()),
             users,
@@ -107,7 +109,7 @@ impl Authenticator {
             metrics,
         }));
         let hearing = this.clone();
-        this.0.revocations.listen(&shutdown, move |revoked| hearing.forget(revoked));
+        this.0.revocations.listen(move |revoked| hearing.forget(revoked));
         Ok(this)
     }
 
@@ -121,6 +123,20 @@ impl Authenticator {
         self.0.sessions.as_ref()
     }
 
+    /// Ends the login session of that token on every replica; false if there was none.
+    ///
+    /// Fails with `DependencyUnavailable` while Redis is away.
+    pub async fn end_session(&self, token: &str) -> Result<bool, Error> {
+        let (this, token) = (self.clone(), token.to_owned());
+        let ended = async move {
+            let Some(sessions) = this.sessions() else { return Ok(false) };
+            let Some(revoked) = sessions.end(&token).await? else { return Ok(false) };
+            this.revoke(&revoked).await;
+            Ok(true)
+        };
+        self.0.revocations.see_through(ended).await
+    }
+
     /// A ticket for a socket of that caller, good once and for a moment.
     ///
     /// Fails with `DependencyUnavailable` while Redis is away.
@@ -128,13 +144,17 @@ impl Authenticator {
         self.0.tickets.issue(principal).await
     }
 
-    /// Who was given that ticket, if what they were verified by still holds.
+    /// Who was given that ticket, if what they were verified by still holds; while Postgres is away,
+    /// if the credential itself would be accepted.
     ///
     /// Fails as [`Self::authenticate`] does, and with `DependencyUnavailable` while Redis is away.
     pub async fn redeem_ticket(&self, ticket: &SecretString) -> Result<Principal, Error> {
         let redeemed = async {
             let principal = self.0.tickets.take(ticket).await?;
-            self.recheck(&principal).await.map(|()| principal)
+            match self.recheck(&principal).await {
+                Err(error) if !(unclear(&error) && self.0.remembers(&principal)) => Err(error),
+                _ => Ok(principal),
+            }
         };
         self.0.counted_as("ticket", redeemed.await)
     }
@@ -152,7 +172,7 @@ impl Authenticator {
     }
 
     /// Tokens of `/auth/login`.
-    pub fn local(&self) -> &Logins {
+    pub fn local(&self) -> &Arc<Logins> {
         &self.0.logins
     }
 
@@ -162,7 +182,7 @@ impl Authenticator {
     }
 
     /// API keys of users.
-    pub fn keys(&self) -> &ApiKeys {
+    pub fn keys(&self) -> &Arc<ApiKeys> {
         &self.0.keys
     }
 
@@ -184,23 +204,25 @@ impl Authenticator {
         }
     }
 
-    /// Whether what a running socket was opened with still holds.
+    /// Until when what a running socket was opened with holds, which may have been moved.
     ///
     /// Fails with `Unauthenticated` if it does not, and with another kind if nobody can tell now.
-    pub async fn recheck(&self, principal: &Principal) -> Result<(), Error> {
+    pub async fn recheck(&self, principal: &Principal) -> Result<Option<DateTime<Utc>>, Error> {
         match &principal.credential {
-            Credential::ApiKey { hash, .. } => self.0.keys.recheck(hash).await,
-            Credential::Auth0 => self.0.tenant.recheck(principal).await,
+            Credential::ApiKey { hash, .. } => return self.0.keys.recheck(hash).await,
+            Credential::Auth0 => self.0.tenant.recheck(principal).await?,
             Credential::Session(digest) => match &self.0.sessions {
-                Some(sessions) => sessions.recheck(digest).await,
-                None => Err(not_enough_segments()),
+                Some(sessions) => sessions.recheck(digest).await?,
+                None => return Err(not_enough_segments()),
             },
             Credential::Local { jti, family } => {
-                let Owner::User(id) = principal.owner else { return Ok(()) };
-                self.0.logins.recheck(id, jti, family).await
+                if let Owner::User(id) = principal.owner {
+                    self.0.logins.recheck(id, jti, family).await?;
+                }
             }
-            _ => Ok(()),
+            _ => {}
         }
+        Ok(principal.expires_at)
     }
 
     /// The token that this process made up, in development only.
@@ -259,6 +281,16 @@ impl Authenticator {
 }
 
 impl Inner {
+    /// Whether what a caller was verified by would be accepted while Postgres is away.
+    fn remembers(&self, principal: &Principal) -> bool {
+        match &principal.credential {
+            Credential::ApiKey { hash, .. } => self.keys.remembers(hash),
+            Credential::Local { jti, family } => self.logins.remembers(principal, jti, family),
+            Credential::Auth0 => self.tenant.vouches(principal),
+            _ => false,
+        }
+    }
+
     async fn session_user(&self, token: &str) -> Result<Principal, Error> {
         let Some(sessions) = &self.sessions else {
             log_patterns::session_fallback_disabled();
@@ -316,6 +348,11 @@ impl DevelopmentToken {
         let text = format!("dev_{}", URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()));
         Self { digest: digest::bytes(&text), text: SecretString::from(text) }
     }
+}
+
+/// Whether nobody can tell, since Postgres is away.
+fn unclear(error: &Error) -> bool {
+    error.kind == ErrorKind::DatabaseUnavailable
 }
 
 fn not_enough_segments() -> Error {

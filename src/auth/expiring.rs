@@ -43,9 +43,10 @@ impl<K: Clone + Eq + Hash, V: Clone> Expiring<K, V> {
         in_order.retain(|key| by_key.contains_key(key));
     }
 
-    /// Changes every value in place.
+    /// Changes values in place, which forgets what they were.
     pub(super) fn change(&self, change: impl Fn(&mut V)) {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.epoch += 1;
         entries.by_key.values_mut().for_each(|(value, _)| change(value));
     }
 
@@ -107,5 +108,9 @@ mod tests {
         assert_eq!(map.get(&1), None);
         map.insert_since(map.epoch(), 1, 'b', Duration::from_mins(1));
         assert_eq!(map.get(&1), Some('b'));
+        let epoch = map.epoch();
+        map.change(|value| *value = 'c');
+        map.insert_since(epoch, 1, 'b', Duration::from_mins(1));
+        assert_eq!(map.get(&1), Some('c'));
     }
 }

@@ -1,5 +1,7 @@
 //! API keys of users as their owners see them: made, listed, taken back.
 
+use std::sync::Arc;
+
 use chrono::NaiveDateTime;
 use secrecy::SecretString;
 use serde::Serialize;
@@ -73,14 +75,18 @@ impl ApiKeys {
     }
 
     /// Takes a key back and tells every replica; false if that user has no such key.
-    pub async fn deactivate(&self, user_id: i32, id: i32) -> Result<bool, Error> {
-        let updated = store::deactivate(self.database.pool(), user_id, id);
-        let found = self.database.run(updated).await?;
-        if found {
-            log_patterns::api_key_revoked(user_id, id);
-            self.forget(&Revoked::Key(id));
-            self.revocations.announce(&Revoked::Key(id)).await;
-        }
-        Ok(found)
+    pub async fn deactivate(self: &Arc<Self>, user_id: i32, id: i32) -> Result<bool, Error> {
+        let this = Arc::clone(self);
+        let taken_back = async move {
+            let updated = store::deactivate(this.database.pool(), user_id, id);
+            let found = this.database.run(updated).await?;
+            if found {
+                log_patterns::api_key_revoked(user_id, id);
+                this.forget(&Revoked::Key(id));
+                this.revocations.announce(&Revoked::Key(id)).await;
+            }
+            Ok(found)
+        };
+        self.revocations.see_through(taken_back).await
     }
 }

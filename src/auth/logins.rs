@@ -1,6 +1,6 @@
 //! Logins: what descends from one right password, how it is renewed, and how it ends.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
@@ -105,6 +105,13 @@ impl Logins {
         self.look_up(&login, None).await.map(drop).map_err(Refusal::into_error)
     }
 
+    /// Whether a login is good though Postgres be away.
+    pub(super) fn remembers(&self, principal: &Principal, jti: &str, family: &str) -> bool {
+        let Owner::User(user_id) = principal.owner else { return false };
+        let login = Login { user_id, jti: jti.to_owned(), family: family.to_owned() };
+        self.good.get(&login).is_some()
+    }
+
     /// Forgets what was revoked, so that the next look goes to the database.
     pub(super) fn forget(&self, revoked: &Revoked) {
         self.good.retain(|login, _| match revoked {
@@ -151,7 +158,7 @@ impl Logins {
 
     /// Gives new tokens for a refresh token, which is good once. Where it comes again, somebody
     /// else has it too, and the whole login ends.
-    pub async fn refresh(&self, token: &str) -> Result<Issued, Refusal> {
+    pub async fn refresh(self: &Arc<Self>, token: &str) -> Result<Issued, Refusal> {
         let token = self.tokens.read(token)?;
         if token.kind != TokenKind::Refresh {
             return Err(Refusal::Invalid("Only refresh tokens are allowed".to_owned()));
@@ -161,19 +168,26 @@ impl Logins {
             _ => return Err(Refusal::Revoked),
         }
         if !self.take(&token, ROTATED).await? {
-            self.end_if_rotated(&token).await?;
+            let this = Arc::clone(self);
+            let ended = async move { this.end_if_rotated(&token).await };
+            self.revocations.see_through(ended).await?;
             return Err(Refusal::Revoked);
         }
         Ok(self.descend(token.user_id, &token.family)?)
     }
 
     /// Takes back the one token that is shown, and tells every replica; of which kind it was.
-    pub async fn log_out(&self, token: &str) -> Result<TokenKind, Refusal> {
+    pub async fn log_out(self: &Arc<Self>, token: &str) -> Result<TokenKind, Refusal> {
         let token = self.tokens.read(token)?;
         let row = self.find(&Login::of(&token), Some(token.issued_at)).await?;
         if row.is_some_and(|row| row.family_revoked) {
             return Err(Refusal::Revoked);
         }
+        let this = Arc::clone(self);
+        self.revocations.see_through(async move { this.end(token).await }).await
+    }
+
+    async fn end(&self, token: LocalToken) -> Result<TokenKind, Refusal> {
         if !self.take(&token, token.kind.as_str()).await? {
             self.end_if_rotated(&token).await?;
             return Err(Refusal::Revoked);

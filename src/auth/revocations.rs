@@ -3,10 +3,12 @@
 use fred::interfaces::PubsubInterface;
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
+use tracing::Instrument;
 
 use super::principal::{Credential, Owner, Principal};
 use crate::{
     lifecycle::Shutdown,
+    model::{Error, ErrorKind},
     redis::{Heard, Redis},
     telemetry::{Metrics, metrics::label},
 };
@@ -38,7 +40,12 @@ impl Revoked {
     pub fn concerns(&self, principal: &Principal) -> bool {
         match (self, &principal.credential) {
             (Self::Unknown, _) => true,
-            (Self::User(id), _) => principal.owner == Owner::User(*id),
+            // Whose row was not seen may be anybody's.
+            (Self::User(id), _) => match &principal.owner {
+                Owner::User(ours) => id == ours,
+                Owner::Auth0 { .. } => true,
+                Owner::Session(_) | Owner::Development => false,
+            },
             (Self::Key(id), Credential::ApiKey { id: ours, .. }) => id == ours,
             (Self::Token(id), Credential::Local { jti, family }) => id == jti || id == family,
             (Self::Session(digest), Credential::Session(ours)) => digest == ours,
@@ -53,23 +60,32 @@ pub struct Revocations {
     redis: Redis,
     heard: broadcast::Sender<Revoked>,
     metrics: Metrics,
+    shutdown: Shutdown,
 }
 
 impl Revocations {
     /// A teller that hears nothing yet.
-    pub fn new(redis: Redis, metrics: Metrics) -> Self {
-        Self { redis, heard: broadcast::Sender::new(WAITING), metrics }
+    pub fn new(redis: Redis, metrics: Metrics, shutdown: Shutdown) -> Self {
+        Self { redis, heard: broadcast::Sender::new(WAITING), metrics, shutdown }
+    }
+
+    /// Does what writes and then announces to its end, though whoever asked for it may be gone: a
+    /// write without its announcement would leave other replicas in the dark.
+    pub(super) async fn see_through<T: Send + 'static, E: From<Error> + Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, E>> + Send + 'static,
+    ) -> Result<T, E> {
+        let broken = |error| Error::new(ErrorKind::Internal, "internal error").because(error);
+        let done = self.shutdown.spawn(work.in_current_span()).await;
+        done.unwrap_or_else(|error| Err(broken(error).into()))
     }
 
     /// Listens until the hard stop; `forget` is called before anybody else hears.
-    pub(super) fn listen(
-        &self,
-        shutdown: &Shutdown,
-        forget: impl Fn(&Revoked) + Send + Sync + 'static,
-    ) {
-        let mut messages = self.redis.listen(self.redis.keys().revocations(), shutdown);
+    pub(super) fn listen(&self, forget: impl Fn(&Revoked) + Send + Sync + 'static) {
+        let channel = self.redis.keys().revocations();
+        let mut messages = self.redis.listen(channel, &self.shutdown);
         let this = self.clone();
-        shutdown.spawn(async move {
+        self.shutdown.spawn(async move {
             while let Some(heard) = messages.recv().await {
                 let revoked = match heard {
                     Heard::Gap => Revoked::Unknown,
@@ -130,17 +146,19 @@ mod tests {
         let local = Credential::Local { jti: text("j"), family: text("f") };
         let local = of(Owner::User(8), local);
         let session = of(Owner::Session(text("ann")), Credential::Session(text("d")));
-        let all = [&key, &local, &session];
+        let unseen = Owner::Auth0 { sub: text("auth0|7"), email: None };
+        let unseen = of(unseen, Credential::Auth0);
+        let all = [&key, &local, &session, &unseen];
         let cases = [
-            (Revoked::Key(3), [true, false, false]),
-            (Revoked::Key(7), [false, false, false]),
-            (Revoked::User(7), [true, false, false]),
-            (Revoked::User(8), [false, true, false]),
-            (Revoked::Token(text("j")), [false, true, false]),
-            (Revoked::Token(text("f")), [false, true, false]),
-            (Revoked::Token(text("d")), [false, false, false]),
-            (Revoked::Session(text("d")), [false, false, true]),
-            (Revoked::Unknown, [true, true, true]),
+            (Revoked::Key(3), [true, false, false, false]),
+            (Revoked::Key(7), [false, false, false, false]),
+            (Revoked::User(7), [true, false, false, true]),
+            (Revoked::User(8), [false, true, false, true]),
+            (Revoked::Token(text("j")), [false, true, false, false]),
+            (Revoked::Token(text("f")), [false, true, false, false]),
+            (Revoked::Token(text("d")), [false, false, false, false]),
+            (Revoked::Session(text("d")), [false, false, true, false]),
+            (Revoked::Unknown, [true, true, true, true]),
         ];
         for (revoked, expected) in cases {
             assert_eq!(all.map(|principal| revoked.concerns(principal)), expected, "{revoked:?}");

@@ -29,6 +29,16 @@ struct There {
     userinfo: Userinfo,
 }
 
+/// What tells a service without a tenant from one with a fault.
+#[derive(Debug, thiserror::Error)]
+#[error("no tenant is configured")]
+struct Unconfigured;
+
+/// Whether a token was not verified for the one reason that no tenant is configured.
+pub fn is_unconfigured(error: &Error) -> bool {
+    error.source.as_ref().is_some_and(|source| source.is::<Unconfigured>())
+}
+
 impl Tenant {
     /// Starts to fetch the tenant's keys. Fails if no TLS client can be made.
     pub(super) fn new(config: &AuthConfig, backing: &Backing) -> Result<Self, reqwest::Error> {
@@ -43,7 +53,8 @@ impl Tenant {
 
     fn there(&self) -> Result<&There, Error> {
         let text = || format!("{} environment variable not set", self.missing);
-        self.there.as_ref().ok_or_else(|| Error::new(ErrorKind::Internal, text()))
+        let missing = || Error::new(ErrorKind::Internal, text()).because(Unconfigured);
+        self.there.as_ref().ok_or_else(missing)
     }
 
     /// Verifies a token and finds its account.
@@ -84,11 +95,24 @@ impl Tenant {
         })
     }
 
-    /// Whether the account of a caller is still active.
+    /// Whether the account of a caller is still active; one that nobody had seen may be new.
     pub(super) async fn recheck(&self, principal: &Principal) -> Result<(), Error> {
-        let Owner::User(id) = principal.owner else { return Ok(()) };
-        let active = self.users.is_active(&self.database, &principal.subject, id).await?;
-        if active { Ok(()) } else { Err(deactivated()) }
+        let (id, sub) = match &principal.owner {
+            Owner::User(id) => (Some(*id), &principal.subject),
+            Owner::Auth0 { sub, .. } => (None, sub),
+            Owner::Session(_) | Owner::Development => return Ok(()),
+        };
+        let holds = match (self.users.current(&self.database, sub).await?, id) {
+            (Some(account), Some(id)) => account.id == id && account.is_active,
+            (Some(account), None) => account.is_active,
+            (None, id) => id.is_none(),
+        };
+        if holds { Ok(()) } else { Err(deactivated()) }
+    }
+
+    /// Whether a caller is good though Postgres be away: unless last seen as disabled.
+    pub(super) fn vouches(&self, principal: &Principal) -> bool {
+        self.users.last_seen(&principal.subject).is_none_or(|account| account.is_active)
     }
 
     pub(super) fn forget(&self, revoked: &Revoked) {

@@ -111,11 +111,12 @@ impl Users {
             return Some(account);
         }
         if self.may_ask() {
+            let epoch = self.0.accounts.epoch();
             let row = looked_up(database, async |connection| {
                 store::upsert_auth0_user(connection, sub, email).await
             });
             match row.await {
-                Ok(row) => return Some(self.remember(sub, &row)),
+                Ok(row) => return Some(self.remember(epoch, sub, &row)),
                 Err(error) => {
                     self.pause();
                     tracing::warn!(?error, "an account could not be looked up");
@@ -125,40 +126,44 @@ impl Users {
         seen.map(|seen| seen.account)
     }
 
-    /// Whether the account of a subject is still that one, and active; fails if nobody can tell.
-    pub(super) async fn is_active(
+    /// The account of a subject as Postgres has it now, whatever is remembered of it; fails if
+    /// nobody can tell.
+    pub(super) async fn current(
         &self,
         database: &Database,
         sub: &str,
-        id: i32,
-    ) -> Result<bool, Error> {
-        let seen = self.0.accounts.get(&sub.to_owned());
-        let account = match seen.and_then(Seen::fresh) {
-            Some(account) => Some(account),
-            None => {
-                let row = looked_up(database, async |connection| {
-                    store::find_auth0_user(connection, sub).await
-                });
-                row.await?.map(|row| self.remember(sub, &row))
-            }
-        };
-        Ok(account.is_some_and(|account| account.id == id && account.is_active))
+    ) -> Result<Option<Account>, Error> {
+        let epoch = self.0.accounts.epoch();
+        let row =
+            looked_up(database, async |connection| store::find_auth0_user(connection, sub).await);
+        Ok(row.await?.map(|row| self.remember(epoch, sub, &row)))
+    }
+
+    /// The account of a subject as it was when last seen, however long ago.
+    pub(super) fn last_seen(&self, sub: &str) -> Option<Account> {
+        self.0.accounts.get(&sub.to_owned()).map(|seen| seen.account)
     }
 
     /// Has what was revoked looked up again.
     pub(super) fn forget(&self, revoked: &Revoked) {
-        self.0.accounts.change(|seen| match revoked {
-            Revoked::User(id) if seen.account.id != *id => {}
-            Revoked::User(_) | Revoked::Unknown => seen.at = None,
-            Revoked::Key(_) | Revoked::Token(_) | Revoked::Session(_) | Revoked::Share(_) => {}
+        let whose = match revoked {
+            Revoked::User(id) => Some(*id),
+            Revoked::Unknown => None,
+            Revoked::Key(_) | Revoked::Token(_) | Revoked::Session(_) | Revoked::Share(_) => return,
+        };
+        self.0.accounts.change(|seen| {
+            if whose.is_none_or(|id| id == seen.account.id) {
+                seen.at = None;
+            }
         });
     }
 
-    fn remember(&self, sub: &str, row: &AccountRow) -> Account {
+    /// What was looked up since that epoch of the accounts.
+    fn remember(&self, epoch: u64, sub: &str, row: &AccountRow) -> Account {
         let plan = Plan::of(&row.plan);
         let account = Account { id: row.id, plan, is_active: row.is_active };
         let seen = Seen { account, at: Some(Instant::now()) };
-        self.0.accounts.insert(sub.to_owned(), seen, SERVES_FOR);
+        self.0.accounts.insert_since(epoch, sub.to_owned(), seen, SERVES_FOR);
         *self.0.paused_until.lock().unwrap_or_else(PoisonError::into_inner) = None;
         account
     }

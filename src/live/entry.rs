@@ -7,7 +7,7 @@ use tokio::sync::broadcast;
 
 use super::{AUTHENTICATION, LiveService};
 use crate::{
-    auth::{Principal, Revoked},
+    auth::{self, Principal, Revoked},
     limits::{LimitedAction, Verdict},
     model::{Error, ErrorKind},
 };
@@ -52,7 +52,9 @@ impl LiveService {
         let token = presented.token.filter(|token| !token.is_empty());
         let principal = match (token, presented.ticket) {
             // Counted when it was issued.
-            (None, Some(ticket)) => in_time(Box::pin(self.auth.redeem_ticket(&ticket))).await?,
+            (None, Some(ticket)) => {
+                in_time(Box::pin(self.auth.redeem_ticket(&ticket))).await.map_err(refusal)?
+            }
             (token, _) => {
                 let principal = self.authenticate(token).await?;
                 self.count(&principal).await?;
@@ -77,14 +79,20 @@ impl LiveService {
             let text = "No authentication token provided";
             return Err(Error::new(ErrorKind::Unauthenticated, text));
         };
-        in_time(Box::pin(self.auth.authenticate(token))).await.map_err(|mut error| {
-            // A door that cannot verify a token refuses it; `/api/*` alone owes the contract a 500.
-            if error.kind == ErrorKind::Internal {
-                error.kind = ErrorKind::Unauthenticated;
-            }
-            error
-        })
+        in_time(Box::pin(self.auth.authenticate(token))).await.map_err(refusal)
     }
+}
+
+/// What a door tells whose credential did not verify; `/api/*` alone owes the contract a 500 where
+/// no tenant is configured.
+fn refusal(error: Error) -> Error {
+    if auth::is_unconfigured(&error) {
+        return Error::new(ErrorKind::Unauthenticated, error.detail);
+    }
+    if error.kind == ErrorKind::Internal {
+        tracing::error!(?error, "a credential could not be verified");
+    }
+    error
 }
 
 /// Runs a verification within the deadline of a door; in a box, since a socket outlives it by far.

@@ -90,6 +90,7 @@ async fn validity(client: &Client) -> Close {
     let Some(mut revoked) = client.standing().revoked() else {
         return std::future::pending().await;
     };
+    let mut standing = client.standing().watch();
     let mut due = Instant::now() + random(PERIOD_MS);
     loop {
         tokio::select! {
@@ -98,6 +99,8 @@ async fn validity(client: &Client) -> Close {
                 None => due = Instant::now() + random(RETRY_MS),
                 Some(false) => return Close::CredentialRevoked,
             },
+            // What was heard while it was verified was compared with the one before.
+            _ = standing.changed() => due = Instant::now(),
             revoked = hear(&mut revoked) => {
                 if revoked.concerns(&client.standing().current()) {
                     let delay = if revoked == Revoked::Unknown { random(SPREAD_MS) } else { Duration::ZERO };
@@ -123,7 +126,11 @@ async fn look(client: &Client) -> Option<bool> {
     // In a box, which is there only now: a guard lives as long as its socket.
     let answer = timeout(LOOK, Box::pin(client.service().auth.recheck(&principal))).await;
     let failed = match answer {
-        Ok(answer) => answer.err().map(|error| error.kind),
+        Ok(Ok(expires_at)) => {
+            client.standing().reschedule(&principal, expires_at);
+            None
+        }
+        Ok(Err(error)) => Some(error.kind),
         Err(_) => Some(ErrorKind::Timeout),
     };
     let outcome = failed.map_or("ok", ErrorKind::code);

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use chrono::{DateTime, Utc};
 use tokio::sync::{broadcast, watch};
 
 use super::{
@@ -50,6 +51,17 @@ impl Standing {
     /// Tells when another one counts.
     pub fn watch(&self) -> watch::Receiver<Arc<Principal>> {
         self.current.subscribe()
+    }
+
+    /// Notes that a credential, if it is still the one that counts, ends then.
+    pub fn reschedule(&self, principal: &Arc<Principal>, expires_at: Option<DateTime<Utc>>) {
+        self.current.send_if_modified(|current| {
+            let moved = Arc::ptr_eq(current, principal) && current.expires_at != expires_at;
+            if moved {
+                *current = Arc::new(Principal { expires_at, ..Principal::clone(principal) });
+            }
+            moved
+        });
     }
 
     /// Everything that is revoked from the admission on; there is one listener.

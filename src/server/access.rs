@@ -10,7 +10,7 @@ use axum::{
 
 use super::tenant;
 use crate::{
-    auth::{Authenticator, Principal},
+    auth::{self, Authenticator, Principal},
     limits::{LimitedAction, Limits, Verdict},
     model::{Error, ErrorKind, Plan},
     web::{client_address::ClientAddress, credential, error, request_id::RequestId},
@@ -74,10 +74,16 @@ impl Gate {
                 Err(error) if error.kind == ErrorKind::Unauthenticated => {
                     refusal.retry_after = refusal.retry_after.max(error.retry_after);
                 }
-                Err(error) if error.kind == ErrorKind::Internal => {
+                Err(error) if auth::is_unconfigured(&error) => {
                     tracing::debug!("a token could not be verified: {error}");
                 }
-                other => return other,
+                Err(error) => {
+                    if error.kind == ErrorKind::Internal {
+                        tracing::error!(?error, "a credential could not be verified");
+                    }
+                    return Err(error);
+                }
+                verified => return verified,
             }
         }
         Err(refusal)

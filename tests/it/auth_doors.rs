@@ -239,3 +239,18 @@ async fn headers_carry_credentials_too() {
         socketio::Client::connect(&app.url(), options).await.expect("the namespace admits");
     }
 }
+
+/// A query that cannot work says nothing of the credential.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fault_of_ours_is_no_refusal() {
+    let (app, _tenant) = start().await;
+    execute(&app, "ALTER TABLE api_keys RENAME TO gone").await;
+    let told = (500, "internal error".to_owned());
+    assert_eq!(refused_raw(&app, USER_KEY).await, told);
+    assert_rejected(&app, USER_KEY).await;
+    assert_eq!(app.metric("sockets_refused_total", &["reason=\"internal\""]), 2);
+    let request = reqwest::Client::new().get(format!("{}/auth/profile", app.url()));
+    let response = request.bearer_auth(USER_KEY).send().await.expect("an answer");
+    assert_eq!(response.status(), 500);
+    assert_eq!(response.json::<Value>().await.expect("JSON")["code"], "internal");
+}

@@ -1,5 +1,7 @@
 //! Accounts of the tenant: their rows, how long they are remembered, and who is refused.
 
+use std::time::Duration;
+
 use serde_json::json;
 use sqlx::Executor;
 
@@ -61,6 +63,62 @@ async fn a_deactivated_account_is_refused() {
     assert_eq!(told(&authenticator.recheck(&principal).await.unwrap_err()), DEACTIVATED);
 }
 
+/// Nothing was announced: a look goes to the database whatever is remembered.
+#[tokio::test]
+async fn a_look_at_a_running_socket_does_not_trust_what_is_remembered() {
+    let (tenant, database, authenticator) = start().await;
+    let (principal, _) = seen(&tenant, &authenticator).await;
+    database.pool().execute("UPDATE users SET is_active = false WHERE id > 0").await.unwrap();
+    assert_eq!(told(&authenticator.recheck(&principal).await.unwrap_err()), DEACTIVATED);
+    let refused = authenticator.authenticate(&tenant.token()).await.unwrap_err();
+    assert_eq!(told(&refused), DEACTIVATED, "the look is remembered");
+}
+
+/// Somebody who came while Postgres was away is known by nothing but their subject.
+#[tokio::test]
+async fn whose_row_was_not_seen_is_looked_up_by_subject() {
+    let (tenant, database, authenticator) = start().await;
+    let owner = Owner::Auth0 { sub: "auth0|123".to_owned(), email: None };
+    let (principal, _) = seen(&tenant, &authenticator).await;
+    let unseen = Principal { owner, ..principal };
+    authenticator.recheck(&unseen).await.unwrap();
+    database.pool().execute("UPDATE users SET is_active = false WHERE id > 0").await.unwrap();
+    assert_eq!(told(&authenticator.recheck(&unseen).await.unwrap_err()), DEACTIVATED);
+    database.pool().execute("DELETE FROM users WHERE id > 0").await.unwrap();
+    authenticator.recheck(&unseen).await.unwrap();
+}
+
+/// The answer to a look that began before the account was disabled comes after the announcement.
+#[tokio::test]
+async fn an_answer_that_is_older_than_a_revocation_is_not_remembered() {
+    let (tenant, database, authenticator) = start().await;
+    let (_, id) = seen(&tenant, &authenticator).await;
+    // Whoever reads the rows has taken a snapshot by the time they wait here.
+    let slow = "ALTER TABLE users RENAME TO people; CREATE VIEW users AS SELECT * FROM people \
+                WHERE (SELECT true FROM pg_advisory_xact_lock_shared(7))";
+    database.pool().execute(slow).await.unwrap();
+    let mut gate = database.pool().acquire().await.unwrap();
+    gate.execute("SELECT pg_advisory_lock(7)").await.unwrap();
+    authenticator.revoke(&Revoked::User(id)).await;
+    let token = tenant.token();
+    let late = async { authenticator.authenticate(&token).await.unwrap() };
+    let disabled = async {
+        let query = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted \
+                     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+        let waits = async || {
+            sqlx::query_scalar::<_, i64>(query).fetch_one(database.pool()).await.unwrap() == 1
+        };
+        testkit::wait_until("a reader", Duration::from_secs(2), waits).await.unwrap();
+        gate.execute("UPDATE people SET is_active = false WHERE id > 0").await.unwrap();
+        authenticator.revoke(&Revoked::User(id)).await;
+        gate.execute("SELECT pg_advisory_unlock(7)").await.unwrap();
+    };
+    let (before, ()) = tokio::join!(late, disabled);
+    assert_eq!(before.owner, Owner::User(id), "as it was when it was looked at");
+    let refused = authenticator.authenticate(&tenant.token()).await.unwrap_err();
+    assert_eq!(told(&refused), DEACTIVATED);
+}
+
 #[tokio::test]
 async fn without_postgres_an_account_is_what_it_was() {
     let (tenant, database, authenticator) = start().await;
@@ -77,7 +135,8 @@ async fn without_postgres_an_account_is_what_it_was() {
     let stranger = authenticator.authenticate(&key().sign(&header(), &claims)).await.unwrap();
     let email = Some("ada@example.test".to_owned());
     assert_eq!(stranger.owner, Owner::Auth0 { sub: "auth0|new".to_owned(), email });
-    authenticator.recheck(&stranger).await.unwrap();
+    let unclear = authenticator.recheck(&stranger).await.unwrap_err();
+    assert_eq!(unclear.kind, ErrorKind::DatabaseUnavailable, "the row may be there");
 }
 
 /// Whoever comes while Postgres is known to be away does not wait for it.

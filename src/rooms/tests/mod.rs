@@ -45,7 +45,7 @@ async fn replica_with(server: &process::Redis, bounds: Bounds) -> Replica {
     redis.client().wait_for_connect().await.unwrap();
     let metrics = Metrics::new().unwrap();
     let secrets = Secrets::new(Some("one of many".into()), None);
-    let revocations = Revocations::new(redis.clone(), metrics.clone());
+    let revocations = Revocations::new(redis.clone(), metrics.clone(), stop.clone());
     let ground = Ground { redis, secrets, revocations, metrics };
     Replica { rooms: Rooms::bounded(ground, bounds, &stop), stop }
 }

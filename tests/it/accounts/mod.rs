@@ -2,6 +2,7 @@
 
 mod crowd;
 mod flow;
+mod hung_up;
 mod keys;
 mod outage;
 mod secrets;

@@ -34,7 +34,8 @@ impl World {
             .with("AUTH0_ISSUER_URL", tenant.issuer())
             .with("AUTH0_DOMAIN", "transcripts.eu.auth0.com")
             .with("AUTH0_AUDIENCE", AUDIENCE)
-            .with("LIMIT_LIVE_SESSIONS", "5")
+            .with("LIMIT_LIVE_SESSIONS", "10")
+            .with("REDIS_PREFIX", "identity")
             .with("ALLOW_INSECURE_SESSION_AUTH", "true");
         Self { app: setup.start().await, tenant, postgres, redis }
     }
@@ -56,6 +57,13 @@ impl World {
 
     fn token(&self, who: &str) -> String {
         self.tenant.token(&format!("auth0|{who}"), AUDIENCE).expect("a token")
+    }
+
+    /// An address that opens a socket for whoever has that credential.
+    async fn ticket(&self, token: &str) -> String {
+        let (status, told) = self.ask(Method::POST, "/auth/stream-ticket", token, json!({})).await;
+        let ticket = told["ticket"].as_str().unwrap_or_else(|| panic!("{status} {told}"));
+        format!("{}/audio-stream?ticket={ticket}", self.app.url())
     }
 
     /// A stream that was there before the outage.
@@ -135,6 +143,30 @@ async fn without_postgres_what_was_seen_holds_and_the_rest_is_told_to_wait() {
     doors::websocket(&world.app.url(), &unseen).await.expect("it can be looked up again");
     assert_eq!(world.ask(Method::POST, "/auth/login", "", login).await.0, 200);
     goes_on(running).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_postgres_a_ticket_opens_what_its_credential_would() {
+    let mut world = World::start().await;
+    let login = world.register("seen").await;
+    let token = world.token("ada");
+    assert_eq!(world.ask(Method::GET, "/auth/profile", &login, json!({})).await.0, 200);
+    let before = [world.ticket(&login).await, world.ticket(&token).await];
+    world.postgres.kill().expect("killed");
+    let after = [world.ticket(&login).await, world.ticket(&token).await];
+    for ticket in before.iter().chain(&after) {
+        RawSocket::connect(ticket, &[]).await.expect("as the credential itself");
+        let again = RawSocket::connect(ticket, &[]).await.expect_err("once");
+        assert_eq!(again.downcast_ref::<Refused>().expect("an answer").status, 401);
+    }
+    let forgotten = world.ticket(&login).await;
+    world.redis.command(&["PUBLISH", "identity:revocations", "\"unknown\""]).expect("told");
+    let waits = async || doors::websocket(&world.app.url(), &login).await.is_err();
+    testkit::wait_until("the login to be forgotten", SOON, waits).await.expect("forgotten");
+    let unclear = RawSocket::connect(&forgotten, &[]).await.expect_err("nobody can tell");
+    let refused = unclear.downcast_ref::<Refused>().expect("an answer");
+    let body: Value = serde_json::from_str(&refused.body).expect("JSON");
+    assert_eq!((refused.status, &body["code"]), (503, &json!("database_unavailable")));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

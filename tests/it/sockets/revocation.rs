@@ -174,3 +174,24 @@ async fn a_stream_goes_on_while_nobody_can_tell() {
     line.assert_whole();
     Ledger(&app.database_url).wait_for(2000, SOON).await;
 }
+
+/// `key renew` announces the key, whose sockets then learn of its new end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_is_renewed_keeps_its_stream() {
+    let prefix = format!("it-{}", uuid::Uuid::new_v4().simple());
+    let apps = replicas(&prefix).await;
+    let ends = "UPDATE api_keys SET expires_at = timezone('utc', now()) + interval '4 s'";
+    execute(&apps[1], ends).await;
+    let mut lines = speak_at_both(&apps[0]).await;
+    let renewed = "UPDATE api_keys SET expires_at = timezone('utc', now()) + interval '1 h'";
+    execute(&apps[1], renewed).await;
+    announce(&prefix, &json!({ "key": 3 }), 2).await;
+    speak(&mut lines, Duration::from_secs(6)).await;
+    for (_, line) in &mut lines {
+        line.finish().await;
+        line.assert_whole();
+        assert!(line.named("closing").is_empty() && line.end.is_none(), "{:?}", line.heard);
+    }
+    let looks = apps[0].metric("rechecks_total", &["ok"]);
+    assert!(looks <= 4, "{looks}: what was heard, and what it changed");
+}
