@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Door, Line, setup, token};
+use super::{Door, Line, USER_KEY, assert_closed, execute, insert_key, setup, token};
 use crate::oracle::SOON;
 
 async fn answer(line: &mut Line, token: &Value, name: &str) -> Value {
@@ -90,5 +90,46 @@ async fn many_tokens_at_once_are_no_flood() {
         let limited = limited.filter(|(error, _)| error["code"] == "rate_limited").count();
         let looked_at = app.metric("authentications_total", &[]) - before;
         assert!(looked_at <= 3 && limited >= 47, "{looked_at} were looked at");
+    }
+}
+
+/// A second key of the user 7, whose row is number 4.
+const OTHER_KEY: &str = "usr_7_YW5vdGhlci1rZXktb2YtdGhlLXNhbWUtdXNlci0zMg";
+const INSERT_OTHER: &str = "INSERT INTO api_keys (id, user_id, name, key_hash, key_prefix) \
+    VALUES (4, 7, 'other', encode(sha256( \
+        'usr_7_YW5vdGhlci1rZXktb2YtdGhlLXNhbWUtdXNlci0zMg'), 'hex'), 'usr_7_')";
+
+/// Whoever reads keys has taken a snapshot by the time they wait for the lock 7.
+const SLOW_KEYS: [&str; 2] = [
+    "ALTER TABLE api_keys RENAME TO all_keys",
+    "CREATE VIEW api_keys AS SELECT * FROM all_keys \
+     WHERE (SELECT true FROM pg_advisory_xact_lock_shared(7))",
+];
+
+/// It is taken back, and that is announced, while it is verified: the socket still stands on the
+/// one before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_credential_is_looked_at_again_once_it_counts() {
+    let (setup, _tenant) = setup().await;
+    let app = setup.start().await;
+    insert_key(&app).await;
+    for statement in [INSERT_OTHER, SLOW_KEYS[0], SLOW_KEYS[1]] {
+        execute(&app, statement).await;
+    }
+    for door in Door::BOTH {
+        let mut line = Line::open(door, &app.url(), USER_KEY).await.expect("admitted");
+        let mut gate = app.running.app.database.pool().acquire().await.expect("a connection");
+        sqlx::query("SELECT pg_advisory_lock(7)").execute(&mut *gate).await.expect("locked");
+        line.tell("authenticate", json!({ "token": OTHER_KEY })).await;
+        let waiting = "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event = 'advisory' \
+                       AND datname = current_database() AND query LIKE 'SELECT k.id%'";
+        let waits = async || app.sql::<bool>(waiting).await;
+        testkit::wait_until("the look at the key", SOON, waits).await.expect("it waits");
+        execute(&app, "UPDATE all_keys SET is_active = false WHERE id = 4").await;
+        sqlx::query("SELECT pg_advisory_unlock(7)").execute(&mut *gate).await.expect("unlocked");
+        line.hear("authenticated").await;
+        line.hear_out(SOON).await;
+        assert_closed(&line, door, 4500, "credential_revoked");
+        execute(&app, "UPDATE all_keys SET is_active = true WHERE id = 4").await;
     }
 }
