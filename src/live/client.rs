@@ -1,6 +1,7 @@
 //! A connected client: turns what a doorway hears into sessions, and keeps at most one at a time.
 
 mod parting;
+mod turned_away;
 
 use std::{
     sync::{
@@ -25,6 +26,8 @@ use super::{
     standing::Standing,
     wire::{Close, Connected, Event, Failure, Notice, SessionStarted, not_ready},
 };
+use turned_away::TurnedAway;
+
 use crate::{
     lifecycle::Shutdown,
     model::{Error, ErrorKind, SessionId},
@@ -41,8 +44,11 @@ pub struct Client {
     standing: Arc<Standing>,
     /// Whether the client knows that its audio is being refused.
     told_overloaded: Arc<AtomicBool>,
-    /// Which of the client's faults the log knows of: empty, undecodable, unasked audio.
-    complained: Arc<[AtomicBool; 3]>,
+    /// Whether the client knows that it has no session.
+    told_not_ready: Arc<AtomicBool>,
+    turned_away: Arc<TurnedAway>,
+    /// What the log knows of: empty, undecodable, unasked audio; a session that was refused.
+    complained: Arc<[AtomicBool; 4]>,
 }
 
 enum Phase {
@@ -73,8 +79,17 @@ impl Client {
         service.metrics.sockets.add(1, &[label("door", caller.door)]);
         let phase = Arc::new(Mutex::new(Phase::Fresh));
         let (caller, standing) = (Arc::new(caller), Arc::new(standing));
-        let (told_overloaded, complained) = (Arc::default(), Arc::default());
-        Self { service, caller, outbox, phase, standing, told_overloaded, complained }
+        Self {
+            service,
+            caller,
+            outbox,
+            phase,
+            standing,
+            told_overloaded: Arc::default(),
+            told_not_ready: Arc::default(),
+            turned_away: Arc::default(),
+            complained: Arc::default(),
+        }
     }
 
     /// Events for this client.
@@ -134,7 +149,9 @@ impl Client {
         let inbox = match self.inbox() {
             Ok(inbox) => inbox,
             Err(None) => return Taken::Refused,
-            Err(Some(error)) => return self.refuse(&error, "no_session"),
+            Err(Some(error)) => {
+                return self.refuse_once(&self.told_not_ready, &error, "no_session");
+            }
         };
         let length = bytes.len() as u64;
         match inbox.push(bytes.clone(), received_at) {
@@ -157,17 +174,15 @@ impl Client {
     /// Drops audio because the session is behind. The client is told once, until it is heard again:
     /// an answer to each chunk would fill the queue of its events.
     pub fn overloaded(&self) -> Taken {
-        if self.told_overloaded.swap(true, Ordering::Relaxed) {
-            self.count_dropped("overloaded");
-            return Taken::Refused;
-        }
         let text = "audio arrives faster than it can be transcribed";
-        self.refuse(&Error::new(ErrorKind::Overloaded, text), "overloaded")
+        let error = Error::new(ErrorKind::Overloaded, text);
+        self.refuse_once(&self.told_overloaded, &error, "overloaded")
     }
 
     /// Starts a session with these options.
     pub fn start(&self, given: &Map<String, Value>) {
         let mut phase = self.lock();
+        self.told_not_ready.store(false, Ordering::Relaxed);
         if matches!(*phase, Phase::Running(..)) {
             drop(phase);
             self.fail(&Error::new(ErrorKind::Conflict, "a session is running: stop it first"));
@@ -262,6 +277,9 @@ impl Client {
         if self.standing.parting().is_some() {
             return Err(Error::new(ErrorKind::Unauthenticated, "the credential has ended"));
         }
+        // Who is told this needs no word for each chunk that follows.
+        let told = |_: &Error| self.told_not_ready.store(true, Ordering::Relaxed);
+        self.turned_away.check().inspect_err(told)?;
         self.service.welcome()
     }
 
@@ -298,13 +316,8 @@ impl Client {
         let provider = label("provider", self.service.live.name());
         let labels = [provider, label("outcome", outcome.name())];
         self.service.metrics.live_sessions_ended.add(1, &labels);
-        if let Outcome::Failed(error) = outcome {
-            let (user, provider) = (&self.caller.principal.subject, self.service.live.name());
-            if error.kind == ErrorKind::RateLimited {
-                tracing::info!(session_id = %id, user, "a session was refused: {error}");
-            } else {
-                log_patterns::stream_failed(id, user, provider, error);
-            }
+        if let Outcome::Refused(error) | Outcome::Failed(error) = outcome {
+            self.log_failure(id, outcome, error);
             let mut failure = Failure::of(error, self.service.clock.timestamp());
             failure.session_id = Some(id.to_string());
             self.outbox.push(Event::Error(failure));
@@ -333,6 +346,15 @@ impl Client {
             session_id: id.map(|id| id.to_string()),
             timestamp: self.service.clock.timestamp(),
         })
+    }
+
+    /// Refuses, and tells the client unless it knows already.
+    fn refuse_once(&self, told: &AtomicBool, error: &Error, reason: &'static str) -> Taken {
+        if told.swap(true, Ordering::Relaxed) {
+            self.count_dropped(reason);
+            return Taken::Refused;
+        }
+        self.refuse(error, reason)
     }
 
     fn refuse(&self, error: &Error, reason: &'static str) -> Taken {

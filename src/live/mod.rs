@@ -8,6 +8,7 @@ mod entry;
 mod guard;
 mod inbox;
 mod intake;
+pub mod lines;
 pub mod options;
 mod outbox;
 mod outcome;

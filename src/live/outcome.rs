@@ -17,6 +17,8 @@ pub enum Outcome {
     Finished,
     /// There never was any audio.
     Silent,
+    /// It was not let in.
+    Refused(Error),
     /// It could not go on.
     Failed(Error),
 }
@@ -27,7 +29,7 @@ impl Outcome {
         match self {
             Self::Finished => "finished",
             Self::Silent => "silent",
-            Self::Failed(error) => error.kind.code(),
+            Self::Refused(error) | Self::Failed(error) => error.kind.code(),
         }
     }
 

@@ -112,7 +112,7 @@ impl Session {
                 // Taken with the first audio: a session that sends none holds nobody's place.
                 let slot = match self.admit().await {
                     Ok(slot) => slot,
-                    Err(error) => return (Outcome::Failed(error), None),
+                    Err(error) => return (Outcome::Refused(error), None),
                 };
                 self.options.stream.format = intake.format;
                 self.inbox.set_bound(intake::inbox_bound(intake.format));

@@ -6,6 +6,7 @@
 use std::{
     fmt,
     future::{Ready, ready},
+    sync::{Arc, Weak},
     time::{Duration, Instant},
 };
 
@@ -25,6 +26,7 @@ use super::{
     command,
     entry::Presented,
     guard,
+    lines::{Lines, Refusals},
     outbox::Letter,
     request,
     standing::Standing,
@@ -33,7 +35,7 @@ use super::{
 use crate::{
     model::Error,
     telemetry::{log_patterns, metrics::label},
-    web::{Kill, credential},
+    web::credential,
 };
 
 const DOOR: &str = "socketio";
@@ -43,9 +45,12 @@ const MAX_FRAME_BYTES: usize = MAX_MESSAGE_BYTES + 1024;
 const RETRY: Duration = Duration::from_millis(25);
 /// How long a notice may take to leave before the connection is cut.
 const NOTICE: Duration = Duration::from_millis(250);
+/// How often one connection may be refused: each time costs a look at a credential.
+const PATIENCE: u32 = 5;
 
-/// The layer that serves `/socket.io/`, and its handle.
-pub fn layer(service: LiveService) -> (SocketIoLayer, SocketIo) {
+/// The layer that serves `/socket.io/`, and the lines of its sessions, which are to be noted in
+/// front of it.
+pub fn layer(service: LiveService) -> (SocketIoLayer, Arc<Lines>) {
     let (layer, io) = SocketIo::builder()
         .ping_interval(Duration::from_secs(25))
         .ping_timeout(Duration::from_secs(20))
@@ -62,9 +67,18 @@ pub fn layer(service: LiveService) -> (SocketIoLayer, SocketIo) {
                 .packet_completion_timeout(Duration::from_secs(10)),
         )
         .build_layer();
-    let admit = move |socket: SocketRef, auth: TryData<Value>| admit(service.clone(), socket, auth);
+    let lines = Arc::new(Lines::default());
+    // Weak, since the lines come to hold what holds these.
+    let cut = Arc::downgrade(&lines);
+    let admit = {
+        let cut = cut.clone();
+        move |socket: SocketRef, auth: TryData<Value>| {
+            knock(service.clone(), cut.clone(), socket, auth)
+        }
+    };
+    let welcome = move |socket: SocketRef| welcome(cut.clone(), socket);
     io.ns(PATH, welcome.with(admit));
-    (layer, io)
+    (layer, lines)
 }
 
 /// A refusal, as the contract words it; the reason is only logged.
@@ -74,6 +88,26 @@ impl fmt::Display for Rejected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Connection rejected by server")
     }
+}
+
+/// Admits, unless that connection has been refused too often.
+async fn knock(
+    service: LiveService,
+    lines: Weak<Lines>,
+    socket: SocketRef,
+    auth: TryData<Value>,
+) -> Result<(), Rejected> {
+    let refusals = socket.req_parts().extensions.get::<Refusals>().cloned().unwrap_or_default();
+    if refusals.count() >= PATIENCE {
+        count_refused(&service, "insisting");
+        cut(&lines, &socket).await;
+        return Err(Rejected);
+    }
+    let admitted = admit(service, socket, auth).await;
+    if admitted.is_err() {
+        refusals.add();
+    }
+    admitted
 }
 
 /// Authenticates, and registers every event: once the socket is connected, an event without a
@@ -110,9 +144,13 @@ async fn admit(
 
 fn reject(service: &LiveService, error: &Error) -> Rejected {
     log_patterns::connection_rejected(&error.detail);
-    let labels = [label("door", DOOR), label("reason", error.kind.code())];
-    service.metrics.sockets_refused.add(1, &labels);
+    count_refused(service, error.kind.code());
     Rejected
+}
+
+fn count_refused(service: &LiveService, reason: &'static str) {
+    let labels = [label("door", DOOR), label("reason", reason)];
+    service.metrics.sockets_refused.add(1, &labels);
 }
 
 fn register(socket: &SocketRef, client: &Client) {
@@ -172,25 +210,26 @@ fn hear(client: &Client, audio: Audio, bare_base64: bool, ack: AckSender) -> Rea
 }
 
 /// Greets a connected socket and writes its events until it is gone.
-async fn welcome(socket: SocketRef) {
-    let Some(client) = socket.extensions.get::<Client>() else { return };
+fn welcome(lines: Weak<Lines>, socket: SocketRef) -> Ready<()> {
+    let Some(client) = socket.extensions.get::<Client>() else { return ready(()) };
     client.greet();
     let soft = client.shutdown().soft().clone();
     let writing = client.shutdown().clone();
     writing.spawn(async move {
         tokio::select! {
-            () = write(&socket, &client) => {}
+            () = write(&lines, &socket, &client) => {}
             () = async {
                 soft.cancelled().await;
                 client.drain();
                 std::future::pending::<()>().await;
             } => {}
-            close = guard::watch(&client) => end(&socket, close).await,
+            close = guard::watch(&client) => end(&lines, &socket, &client, close).await,
         }
     });
+    ready(())
 }
 
-async fn write(socket: &SocketRef, client: &Client) {
+async fn write(lines: &Weak<Lines>, socket: &SocketRef, client: &Client) {
     while let Some(next) = client.outbox().next().await {
         match next {
             Ok(letter) => {
@@ -198,7 +237,7 @@ async fn write(socket: &SocketRef, client: &Client) {
                     return;
                 }
             }
-            Err(close) => return end(socket, close).await,
+            Err(close) => return end(lines, socket, client, close).await,
         }
     }
 }
@@ -225,16 +264,21 @@ async fn emit(socket: &SocketRef, client: &Client, letter: Letter) -> bool {
 }
 
 /// Gives notice, then closes: reconnectable by cutting the transport, final by a DISCONNECT.
-async fn end(socket: &SocketRef, close: Close) {
+async fn end(lines: &Weak<Lines>, socket: &SocketRef, client: &Client, close: Close) {
+    client.log_close(close.code(), close.reason());
     let notice = close.notice(0);
     if socket.emit(notice.name(), &notice).is_ok() {
         tokio::time::sleep(NOTICE).await;
     }
-    let kill = socket.req_parts().extensions.get::<Kill>();
     // A disconnect that finds no room does not close.
-    if (close.reconnect() || socket.clone().disconnect().is_err())
-        && let Some(kill) = kill
-    {
-        kill.now();
+    if close.reconnect() || socket.clone().disconnect().is_err() {
+        cut(lines, socket).await;
+    }
+}
+
+async fn cut(lines: &Weak<Lines>, socket: &SocketRef) {
+    // They are gone only with the whole service.
+    if let Some(lines) = lines.upgrade() {
+        lines.cut(socket).await;
     }
 }

@@ -157,7 +157,10 @@ async fn serve(service: LiveService, caller: Caller, standing: Standing, upgrade
     let ended = tokio::select! {
         ended = read(&client, &mut stream) => ended,
         ended = write(&client, &mut sink) => ended,
-        close = guard::watch(&client) => Some(frame(close)),
+        close = guard::watch(&client) => {
+            client.log_close(close.code(), close.reason());
+            Some(frame(close))
+        }
     };
     client.gone();
     // A peer that is gone needs no goodbye, and one that reads nothing gets none.
@@ -194,7 +197,11 @@ async fn read(client: &Client, stream: &mut SplitStream<Socket>) -> Option<Close
                 return std::future::pending().await;
             }
             Ok(None) => return None,
-            Ok(Some(Err(error))) => return protocol_fault(&error),
+            Ok(Some(Err(error))) => {
+                let frame = protocol_fault(&error)?;
+                client.log_close(frame.code.into(), &frame.reason);
+                return Some(frame);
+            }
             Ok(Some(Ok(message))) => message,
         };
         match message {
@@ -256,6 +263,7 @@ async fn write(client: &Client, sink: &mut SplitSink<Socket, Message>) -> Option
                 }
             }
             Err(close) => {
+                client.log_close(close.code(), close.reason());
                 let notice = close.notice(0).to_json().ok()?;
                 send(sink, Message::Text(notice.into())).await?;
                 return Some(frame(close));

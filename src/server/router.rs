@@ -30,7 +30,7 @@ use crate::{
     app::App,
     config::Origins,
     limits::LimitedAction::{Login, Refresh, Registration},
-    live::{self, socketio, websocket},
+    live::{self, lines, socketio, websocket},
     model::{Error, ErrorKind},
     transcripts::handlers as sessions,
     web::{client_address, client_address::Proxies, error, request_id, request_id::RequestId},
@@ -44,7 +44,7 @@ pub(super) fn service(
 + Clone
 + Send
 + 'static {
-    let (socketio, _io) = socketio::layer(app.live.clone());
+    let (socketio, lines) = socketio::layer(app.live.clone());
     let gate = Gate { auth: app.auth.clone(), limits: app.limits.clone() };
     let routes = page(app, Table::new(gate))
         .finish()
@@ -61,6 +61,7 @@ pub(super) fn service(
         .layer(cors(app.config.server.cors_origins.clone()))
         .layer(edge)
         .layer(middleware::from_fn_with_state(app.clone(), origin::check))
+        .layer(middleware::from_fn_with_state(lines, lines::note))
         .map_response(IntoResponse::into_response)
         .layer(socketio)
         .service(routes);

@@ -10,7 +10,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::OwnedSemaphorePermit,
 };
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned};
 
 /// Cuts one accepted connection. Found in the extensions of every request on it.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +26,11 @@ impl Kill {
     pub fn now(&self) {
         self.0.cancel();
     }
+
+    /// Whether the connection is gone, be it cut or closed.
+    pub fn is_over(&self) -> bool {
+        self.0.is_cancelled()
+    }
 }
 
 /// A connection that its [`Kill`] can cut, and that holds its place under a limit; both also after
@@ -35,12 +40,14 @@ pub struct Killable<T> {
     io: T,
     killed: Pin<Box<WaitForCancellationFutureOwned>>,
     _place: OwnedSemaphorePermit,
+    _over: DropGuard,
 }
 
 impl<T> Killable<T> {
     /// Puts the connection under that kill.
     pub fn new(io: T, kill: &Kill, place: OwnedSemaphorePermit) -> Self {
-        Self { io, killed: Box::pin(kill.0.clone().cancelled_owned()), _place: place }
+        let killed = Box::pin(kill.0.clone().cancelled_owned());
+        Self { io, killed, _place: place, _over: kill.0.clone().drop_guard() }
     }
 
     /// Registers the task to be woken by the kill; an error once it came.

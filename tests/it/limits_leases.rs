@@ -103,9 +103,28 @@ async fn a_race_of_opens_never_exceeds_the_cap() {
     stop(&mut sockets[done]).await;
     until_held(&redis, 4, SOON).await;
     let next = answers.iter().position(|event| event["type"] == "error").expect("one was refused");
-    assert_eq!(open(&mut sockets[next]).await["type"], "audio_ack");
+    until_open(&mut sockets[next], SOON).await;
     drop(sockets);
     until_held(&redis, 0, SOON).await;
+}
+
+/// Asking again and again costs a refused client's socket nothing but its own words.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refused_starts_have_a_pace() {
+    let redis = Redis::start().expect("redis");
+    let app = setup(&redis, "1").start().await;
+    let (mut first, mut second) = (app.websocket().await, app.websocket().await);
+    assert_eq!(open(&mut first).await["type"], "audio_ack");
+    let began = Instant::now();
+    let mut refused = 0;
+    while began.elapsed() < Duration::from_millis(2500) {
+        assert_refused(&open(&mut second).await);
+        refused += 1;
+    }
+    let asked = app.metric("leases_total", &["refused", "redis"]);
+    assert!(refused > 20 && (2..=3).contains(&asked), "{refused} refused, {asked} asked");
+    stop(&mut first).await;
+    until_open(&mut second, SOON).await;
 }
 
 /// The place is free at the stop, while the last words are still to come.

@@ -198,3 +198,22 @@ async fn a_replica_takes_as_many_sessions_as_it_may() {
     let started = second.receive_json(SOON).await.expect("an answer");
     assert_eq!(started["type"], "session_started");
 }
+
+/// Each refusal costs a look at a credential: who knocks on and on is cut.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_insists_is_cut() {
+    let app = TestApp::start().await;
+    let options = socketio::Options::default();
+    let mut client = socketio::Client::open(&app.url(), &options).await.expect("open");
+    let connect = format!("40/audio-stream,{}", json!({ "token": "nonsense" }));
+    for _ in 0..5 {
+        client.send_frame(&connect).await.expect("sent");
+        client.receive(SOON).await.expect_err("a connect_error");
+    }
+    // The next may meet a connection that is cut already.
+    drop(client.send_frame(&connect).await);
+    let end = client.receive(SOON).await.expect("an end");
+    assert!(matches!(end, socketio::Heard::Closed(..)), "{end:?}");
+    assert_eq!(app.metric("sockets_refused_total", &["socketio", "unauthenticated"]), 5);
+    assert_eq!(app.metric("sockets_refused_total", &["socketio", "insisting"]), 1);
+}

@@ -6,12 +6,13 @@ use serde_json::{Value, json};
 use testkit::{
     deepgram::{Action, Config, Fault},
     numbered::NumberedAudio,
+    process::Signal,
     raw_ws::{RawSocket, Received, Refused},
     socketio::{self, ConnectError, Heard},
 };
 
 use crate::{
-    harness::Setup,
+    harness::{ServiceProcess, Setup, doors},
     oracle::{self, SOON, numbered},
 };
 
@@ -126,4 +127,22 @@ async fn a_drain_waits_for_no_reader() {
     oracle::speak_raw(&mut socket, AUDIO, 0..CHUNKS).await;
     app.deepgram().wait_for(SOON, |streams| streams.len() == 2).await.expect("heard");
     tokio::time::timeout(SOON, app.running.stop()).await.expect("stopped");
+}
+
+/// Whoever searches the log for why a socket went finds it, once for each.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn closes_of_the_service_are_logged() {
+    let (variables, _deepgram) = Setup::new().variables().await;
+    let service = ServiceProcess::start(&variables).await;
+    let (url, token) = (service.url(), service.token());
+    let (mut client, _) = doors::socketio(&url, &token).await.expect("admitted");
+    let (mut socket, _) = doors::websocket(&url, &token).await.expect("admitted");
+    service.guard.signal(Signal::Terminate).expect("told to stop");
+    client.drain(SOON).await.expect("an end");
+    socket.drain(SOON).await.expect("an end");
+    let line = "WebSocket closed by the service: user_id=dev-user";
+    let log = service.log();
+    let lines: Vec<_> = log.lines().filter(|entry| entry.contains(line)).collect();
+    assert_eq!(lines.len(), 2, "{log}");
+    assert!(lines.iter().all(|line| line.contains("4000") && line.contains("draining")));
 }

@@ -97,10 +97,20 @@ async fn audio_after_a_stop_is_refused() {
     oracle::speak(&mut client, AUDIO, 0..2).await;
     oracle::stop(&mut client).await;
     oracle::until_stopped(&mut client, SOON).await;
-    oracle::speak(&mut client, AUDIO, 2..3).await;
+    oracle::speak(&mut client, AUDIO, 2..7).await;
     let error = next_error(&mut client).await;
     assert_eq!(error["message"], "Transcription service not ready");
     assert_eq!((&error["code"], &error["retryable"]), (&json!("conflict"), &json!(false)));
+    // Told once: no answer to each chunk.
+    oracle::stop(&mut client).await;
+    let heard = oracle::until_stopped(&mut client, SOON).await;
+    assert_eq!(oracle::named(&heard, "error").count(), 0, "{heard:?}");
+    // And once again after another start.
+    client.emit("start_streaming", &[json!({})]).await.expect("sent");
+    oracle::stop(&mut client).await;
+    oracle::until_stopped(&mut client, SOON).await;
+    oracle::speak(&mut client, AUDIO, 7..8).await;
+    assert_eq!(next_error(&mut client).await["message"], "Transcription service not ready");
 
     let mut socket = app.websocket().await;
     oracle::stop_raw(&mut socket).await;
@@ -109,7 +119,7 @@ async fn audio_after_a_stop_is_refused() {
     let error = socket.receive_json(SOON).await.expect("an error");
     assert_eq!(error["message"], "Transcription service not ready");
     assert_eq!(app.deepgram().requests().len(), 1);
-    assert_eq!(app.metric("audio_dropped_total", &["no_session"]), 2);
+    assert_eq!(app.metric("audio_dropped_total", &["no_session"]), 7);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

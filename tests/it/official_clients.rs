@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use testkit::{
+    auth0::Auth0,
     deepgram::{self, Script},
     speech::{self, Wav},
 };
@@ -10,6 +11,7 @@ use tokio::process::Command;
 use crate::harness::{LONG, SOON, Setup, TestApp, binary};
 
 const NODE_CLIENT: &str = "stream.mjs";
+const NODE_RETURN: &str = "reconnect.mjs";
 const CLIP: &str = "jfk.wav";
 const WEBSOCKETS: [&str; 2] = ["default", "websocket"];
 const FORMS: [&str; 3] = ["base64", "binary", "alias"];
@@ -23,7 +25,7 @@ async fn speaking_app() -> TestApp {
 fn script(name: &str) -> Command {
     let root = env!("CARGO_MANIFEST_DIR");
     let folder = format!("{root}/tests/clients/socketio");
-    let interpreter = if name == NODE_CLIENT {
+    let interpreter = if name == NODE_CLIENT || name == NODE_RETURN {
         binary::need(&format!("{folder}/node_modules/socket.io-client"), "tests/clients/setup");
         binary::need("node", "scripts/setup test")
     } else {
@@ -158,4 +160,25 @@ async fn a_bad_token_is_rejected_with_the_contracts_message() {
     let error = &seen["connect_errors"][0]["data"];
     assert_eq!((&seen["outcome"], &error["status"]), (&json!("rejected"), &json!(401)), "{seen}");
     assert!(app.deepgram().requests().is_empty(), "no stream was opened for strangers");
+}
+
+/// A stock client that is closed for its token comes back by itself, with a new one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn npm_socketio_client_comes_back() {
+    let tenant = Auth0::start().await.expect("a tenant");
+    let audience = "https://api.transcripts.io";
+    let setup = Setup::new().with("AUTH0_ISSUER_URL", tenant.issuer());
+    let setup = setup.with("AUTH0_DOMAIN", "transcripts.eu.auth0.com");
+    let app = setup.with("AUTH0_AUDIENCE", audience).start().await;
+    let end = (chrono::Utc::now().timestamp_millis() + 3000) as f64 / 1000.0;
+    let claims = tenant.claims("auth0|ada", audience).with("exp", end);
+    let first = tenant.mint(&claims).expect("a token");
+    let mut command = script(NODE_RETURN);
+    command.args([&app.url(), &first, &app.token()]);
+    let finished = binary::run(command, SOON).await;
+    let seen: Value = serde_json::from_str(&finished.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {finished:?}"));
+    assert_eq!(seen["users"], json!(["auth0|ada", "dev-user"]), "{seen}");
+    assert_eq!(seen["transport"], "websocket", "it had gone over: {seen}");
+    assert_eq!((&seen["code"], &seen["reason"]), (&json!(4003), &json!("transport close")));
 }

@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use super::{Client, Phase};
-use crate::live::wire::Close;
+use crate::{
+    live::{outcome::Outcome, wire::Close},
+    model::{Error, ErrorKind, SessionId},
+    telemetry::log_patterns,
+};
 
 /// How long the last words may take before a socket is closed whose credential has ended.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -13,6 +17,25 @@ impl Client {
     pub fn drain(&self) {
         if matches!(*self.lock(), Phase::Fresh | Phase::Stopped) {
             self.outbox.close(Close::Draining);
+        }
+    }
+
+    /// Notes in the log that the service closes this socket.
+    pub fn log_close(&self, code: u16, reason: &str) {
+        log_patterns::socket_closed(&self.caller.principal.subject, code, reason);
+    }
+
+    /// Logs why a session could not go on; a refusal once, and how soon the next may be asked for.
+    pub(super) fn log_failure(&self, id: SessionId, outcome: &Outcome, error: &Error) {
+        let (user, provider) = (&self.caller.principal.subject, self.service.live.name());
+        let refused = || tracing::info!(session_id = %id, user, "a session was refused: {error}");
+        match (outcome, error.kind) {
+            (Outcome::Refused(_), ErrorKind::RateLimited | ErrorKind::Overloaded) => {
+                self.turned_away.note(error);
+                self.complain(3, refused);
+            }
+            (_, ErrorKind::RateLimited) => refused(),
+            _ => log_patterns::stream_failed(id, user, provider, error),
         }
     }
 

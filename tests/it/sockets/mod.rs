@@ -8,6 +8,7 @@ mod revocation;
 mod sessions;
 mod ticket_forgery;
 mod tickets;
+mod upgraded;
 mod way;
 
 use serde_json::Value;
