@@ -45,8 +45,8 @@ impl Http {
             assert!(read > 0, "the connection was closed: {text}");
             text += std::str::from_utf8(&bytes[..read]).expect("text");
             let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
-            let lengths = head.lines().filter_map(|line| line.strip_prefix("content-length: "));
-            let length: usize = lengths.last().expect("a length").parse().expect("a number");
+            let mut lengths = head.lines().filter_map(|line| line.strip_prefix("content-length: "));
+            let length: usize = lengths.next().expect("a length").parse().expect("a number");
             if body.len() >= length {
                 let status = head[9..12].parse().expect("a status");
                 return (status, body.to_owned());
