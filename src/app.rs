@@ -63,17 +63,8 @@ impl App {
             export::start(&config.telemetry).context("the exporter of spans could not start")?;
         let database = Database::new(&config.database).context("DATABASE_URL is unusable")?;
         let redis = Redis::connect(&config.redis, &shutdown).context("REDIS_URL is unusable")?;
-        let users = Users::default();
-        let keys = (&config.auth.secret_key, &config.auth.secret_key_previous);
-        let secrets = Secrets::new(keys.0.clone(), keys.1.clone());
-        let backing = Backing {
-            database: database.clone(),
-            redis: redis.clone(),
-            secrets: secrets.clone(),
-            users: users.clone(),
-            metrics: metrics.clone(),
-            shutdown: shutdown.clone(),
-        };
+        let backing = backing(&config, (&database, &redis, &metrics), &shutdown);
+        let (secrets, users) = (backing.secrets.clone(), backing.users.clone());
         let transcripts = Transcripts::new(&backing, config.live.retention_days, clock);
         let auth = Authenticator::new(&config.auth, config.environment, backing)
             .context("authentication could not be set up")?;
@@ -118,6 +109,23 @@ impl App {
             live,
             spans,
         })
+    }
+}
+
+/// What verification stands on.
+fn backing(
+    config: &Config,
+    (database, redis, metrics): (&Database, &Redis, &Metrics),
+    shutdown: &Shutdown,
+) -> Backing {
+    let (current, previous) = (&config.auth.secret_key, &config.auth.secret_key_previous);
+    Backing {
+        database: database.clone(),
+        redis: redis.clone(),
+        secrets: Secrets::new(current.clone(), previous.clone()),
+        users: Users::default(),
+        metrics: metrics.clone(),
+        shutdown: shutdown.clone(),
     }
 }
 
