@@ -78,7 +78,12 @@ impl Keys {
         self.room(room, "history")
     }
 
-    /// Whose a room is, its fence, and how many bytes its history has.
+    /// A session in a room: its fence, and the mark that its owner left.
+    pub fn room_session(&self, room: &str, session: &str) -> String {
+        self.room(room, &format!("session:{session}"))
+    }
+
+    /// Whose a room is, and how many bytes its history has.
     pub fn room_meta(&self, room: &str) -> String {
         self.room(room, "meta")
     }

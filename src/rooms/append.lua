@@ -1,14 +1,15 @@
 -- Adds finals of one session to a room, in order and each once, if the fence is not of the past.
--- KEYS: the history, the meta, the numbers.
+-- KEYS: the history, the meta, the numbers, the session.
 -- ARGV: fence; account, and the same sealed; the epoch and offset that the owner remembers (0, 0:
 -- none); whether a hole before the first final cannot be filled (1); session; the most finals, the
--- most bytes, the life in milliseconds; the channel; then of each final its n and its body.
+-- most bytes, the life in milliseconds; the channel; the mark that goes with the last of them (empty:
+-- none); then of each final its n and its body.
 -- Answers: 'foreign' | 'fenced' | 'missing', n of the last final that is there
 -- | 'stored' or 'known', epoch, offset of the last of them, how many were added, whether an epoch began.
 local history, meta, numbers = KEYS[1], KEYS[2], KEYS[3]
 local fence, account, session = tonumber(ARGV[1]), ARGV[2], ARGV[7]
 local told_epoch, told_offset = tonumber(ARGV[4]), tonumber(ARGV[5])
-local FIRST = 12
+local FIRST = 13
 
 local function text(number)
   return string.format('%.0f', number)
@@ -19,14 +20,13 @@ local function parts(id)
   return tonumber(epoch), tonumber(offset)
 end
 
-local held = redis.call('HMGET', meta, 'account', 'fence', 'bytes')
+local held = redis.call('HMGET', meta, 'account', 'bytes')
 if held[1] and held[1] ~= account then
   return { 'foreign' }
-elseif fence < tonumber(held[2] or 0) then
+elseif fence < tonumber(redis.call('HGET', KEYS[4], 'fence') or 0) then
   return { 'fenced' }
 end
-redis.call('HSET', meta, 'account', account, 'owner', ARGV[3], 'fence', ARGV[1])
-redis.call('PEXPIRE', meta, ARGV[10])
+redis.call('HSET', meta, 'account', account, 'owner', ARGV[3])
 
 local last = redis.call('XREVRANGE', history, '+', '-', 'COUNT', 1)[1]
 local epoch, offset = 0, 0
@@ -40,7 +40,7 @@ if hole and ARGV[6] ~= '1' then
   return { 'missing', text(known) }
 end
 
-local bytes = last and tonumber(held[3] or 0) or 0
+local bytes = last and tonumber(held[2] or 0) or 0
 local behind = epoch < told_epoch or (epoch == told_epoch and offset < told_offset)
 local began = not last or behind or hole
 if began then
@@ -85,8 +85,13 @@ if redis.call('HLEN', numbers) > 1000 then
   redis.call('DEL', numbers)
 end
 redis.call('HSET', numbers, session, text(known))
-redis.call('PEXPIRE', history, ARGV[10])
-redis.call('PEXPIRE', numbers, ARGV[10])
+redis.call('HSET', KEYS[4], 'fence', ARGV[1])
+if ARGV[12] ~= '' then
+  redis.call('HSET', KEYS[4], 'mark', ARGV[12])
+end
+for at = 1, 4 do
+  redis.call('PEXPIRE', KEYS[at], ARGV[10])
+end
 if added > 0 then
   redis.call('PUBLISH', ARGV[11], 'F ' .. ARGV[1] .. ' ' .. text(epoch) .. '-' .. text(offset))
   return { 'stored', text(epoch), text(offset), text(added), began and '1' or '0' }

@@ -1,13 +1,18 @@
--- Makes a room an account's, if it is nobody else's, and gives out the next fence.
--- KEYS: the meta. ARGV: account, and the same sealed; the life in milliseconds.
--- Answers: 'foreign' | 'claimed', the fence.
-local held = redis.call('HMGET', KEYS[1], 'account', 'fence')
-if held[1] and held[1] ~= ARGV[1] then
+-- Makes a room an account's, if it is nobody else's, and gives out the next fence of a session in it.
+-- KEYS: the meta, the session. ARGV: account, and the same sealed; the life in milliseconds; a fence
+-- that is known from elsewhere.
+-- Answers: 'foreign' | 'claimed', the fence, the mark that the owner before left (empty: none).
+local account = redis.call('HGET', KEYS[1], 'account')
+if account and account ~= ARGV[1] then
   return { 'foreign' }
 end
+local held = redis.call('HMGET', KEYS[2], 'fence', 'mark')
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local fence = string.format('%.0f', math.max(now, tonumber(held[2] or 0) + 1))
-redis.call('HSET', KEYS[1], 'account', ARGV[1], 'owner', ARGV[2], 'fence', fence)
+local last = math.max(tonumber(held[1] or 0), tonumber(ARGV[4]))
+local fence = string.format('%.0f', math.max(now, last + 1))
+redis.call('HSET', KEYS[1], 'account', ARGV[1], 'owner', ARGV[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
-return { 'claimed', fence }
+redis.call('HSET', KEYS[2], 'fence', fence)
+redis.call('PEXPIRE', KEYS[2], ARGV[3])
+return { 'claimed', fence, held[2] or '' }

@@ -217,7 +217,7 @@ fn heard(feed: &Feed, text: &str) -> Option<bool> {
     let (fence, rest) = rest.split_once(' ')?;
     let fence = fence.parse().ok()?;
     if kind == "F" {
-        return Some(feed.wake(fence, rest.parse().ok()?));
+        return Some(feed.wake(rest.parse().ok()?));
     }
     let (session, rest) = rest.split_once(' ')?;
     let (n, body) = rest.split_once(' ')?;

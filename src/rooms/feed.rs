@@ -49,7 +49,7 @@ pub(super) struct State {
     interim: Option<Arc<Text>>,
     /// Counts interims.
     version: u64,
-    /// The greatest fence heard of.
+    /// The fence of the one who said the interim.
     fence: u64,
     heard: Instant,
 }
@@ -126,9 +126,8 @@ impl Feed {
     }
 
     /// A wake-up: whether there is something to read.
-    pub(super) fn wake(&self, fence: u64, position: Position) -> bool {
+    pub(super) fn wake(&self, position: Position) -> bool {
         let mut state = self.state();
-        state.fence = state.fence.max(fence);
         state.heard = Instant::now();
         position > state.cursor.position
     }
@@ -147,11 +146,11 @@ impl Feed {
     pub(super) fn interim(&self, fence: u64, interim: Text) {
         let mut state = self.state();
         let label = interim.label;
-        let older = state
-            .interim
-            .as_ref()
-            .is_some_and(|known| known.label.session == label.session && known.label.n > label.n);
-        if fence < state.fence || state.cursor.has_seen(label) || older {
+        let known = state.interim.as_ref().map(|known| known.label);
+        let older = known
+            .filter(|known| known.session == label.session)
+            .is_some_and(|known| known.n > label.n || fence < state.fence);
+        if state.cursor.has_seen(label) || older {
             return;
         }
         state.fence = fence;

@@ -35,14 +35,16 @@ pub struct Bounds {
     pub life: Duration,
 }
 
-/// Who writes into a room: the account that it belongs to, and the fence of the session's owner.
+/// Who writes into a room: the account that it belongs to, the session, and its owner's fence.
 #[derive(Clone, Debug)]
 pub struct Claim {
     /// The room.
     pub room: RoomName,
     /// The account.
     pub account: String,
-    /// Greater than that of every owner before.
+    /// The session.
+    pub session: SessionId,
+    /// Greater than that of every owner of the session before.
     pub fence: u64,
 }
 
@@ -116,6 +118,8 @@ pub struct History {
     append: Script,
     claim: Script,
     read: Script,
+    mark: Script,
+    said: Script,
 }
 
 impl History {
@@ -127,20 +131,67 @@ impl History {
             append: Script::from_lua(include_str!("append.lua")),
             claim: Script::from_lua(include_str!("claim.lua")),
             read: Script::from_lua(include_str!("read.lua")),
+            mark: Script::from_lua(include_str!("mark.lua")),
+            said: Script::from_lua(include_str!("said.lua")),
         }
     }
 
-    /// Makes a room that account's if it is nobody else's, with a fence above all before; fails with
-    /// `forbidden` if it is somebody else's.
-    pub async fn claim(&self, room: &RoomName, account: &str) -> Result<Claim, Error> {
-        let keys = vec![self.redis.keys().room_meta(room.as_str())];
-        let life_ms = self.bounds.life.as_millis() as i64;
+    /// Makes a room that account's if it is nobody else's, and takes a session in it over with a
+    /// fence above all before and above `floor`; tells the mark that the owner before left. Fails
+    /// with `forbidden` if the room is somebody else's.
+    pub async fn claim(
+        &self,
+        room: &RoomName,
+        account: &str,
+        session: SessionId,
+        floor: u64,
+    ) -> Result<(Claim, Option<String>), Error> {
+        let keys =
+            vec![self.redis.keys().room_meta(room.as_str()), self.session_key(room, session)];
+        let owner = self.seal_owner(room, account)?;
         let arguments =
-            vec![account.into(), self.seal_owner(room, account)?.into(), life_ms.into()];
+            vec![account.into(), owner.into(), self.life_ms().into(), floor.to_string().into()];
         let answer: Vec<String> =
             self.redis.run(&self.claim, DEADLINE, keys, arguments).await.map_err(unavailable)?;
-        let fence = answer.get(1).ok_or_else(foreign)?;
-        Ok(Claim { room: room.clone(), account: account.to_owned(), fence: parse(fence)? })
+        let fence = parse(answer.get(1).ok_or_else(foreign)?)?;
+        let mark = answer.into_iter().nth(2).filter(|mark| !mark.is_empty());
+        Ok((Claim { room: room.clone(), account: account.to_owned(), session, fence }, mark))
+    }
+
+    /// The mark that a session's owner left last.
+    pub async fn read_mark(
+        &self,
+        room: &RoomName,
+        session: SessionId,
+    ) -> Result<Option<String>, Error> {
+        let (client, key) = (self.redis.client(), self.session_key(room, session));
+        client.hget(key, "mark").await.map_err(unavailable)
+    }
+
+    /// Leaves a session's mark; false if a newer owner has taken over.
+    pub async fn leave_mark(&self, claim: &Claim, mark: &str) -> Result<bool, Error> {
+        let keys = vec![self.session_key(&claim.room, claim.session)];
+        let fence = claim.fence.to_string();
+        let arguments = vec![fence.into(), mark.into(), self.life_ms().into()];
+        let left: i64 =
+            self.redis.run(&self.mark, DEADLINE, keys, arguments).await.map_err(unavailable)?;
+        Ok(left == 1)
+    }
+
+    /// The last finals of a session after its number `n`, in order, at most that many.
+    pub async fn read_session(
+        &self,
+        room: &RoomName,
+        session: SessionId,
+        n: u64,
+        limit: usize,
+    ) -> Result<Vec<Arc<Recorded>>, Error> {
+        let keys = vec![self.redis.keys().room_history(room.as_str())];
+        let arguments =
+            vec![session.to_string().into(), n.to_string().into(), (limit as i64).into()];
+        let answer: Vec<String> =
+            self.redis.run(&self.said, DEADLINE, keys, arguments).await.map_err(unavailable)?;
+        answer.chunks_exact(4).rev().map(recorded).collect()
     }
 
     /// Whose a room is; nobody's where nothing was ever said, or long ago.
@@ -153,19 +204,26 @@ impl History {
 
     /// Adds finals of one session, which follow each other without a hole. `remembered` is where the
     /// owner saw the end last. With `holed`, what is missing before them stays missing, and a new
-    /// epoch begins.
+    /// epoch begins. The mark, unless it is empty, is left with the last of them.
     pub async fn append(
         &self,
         claim: &Claim,
         remembered: Position,
         holed: bool,
         finals: &[Arc<Text>],
+        mark: &str,
     ) -> Result<Appended, Error> {
-        let Some(first) = finals.first() else { return Ok(Appended::Known(remembered)) };
+        if finals.is_empty() {
+            return Ok(Appended::Known(remembered));
+        }
         let names = self.redis.keys();
         let room = claim.room.as_str();
-        let keys = vec![names.room_history(room), names.room_meta(room), names.room_numbers(room)];
-        let life_ms = self.bounds.life.as_millis();
+        let keys = vec![
+            names.room_history(room),
+            names.room_meta(room),
+            names.room_numbers(room),
+            self.session_key(&claim.room, claim.session),
+        ];
         let mut arguments: Vec<Value> = vec![
             claim.fence.to_string().into(),
             claim.account.as_str().into(),
@@ -173,11 +231,12 @@ impl History {
             remembered.epoch.to_string().into(),
             remembered.offset.to_string().into(),
             i64::from(holed).into(),
-            first.label.session.to_string().into(),
+            claim.session.to_string().into(),
             self.bounds.finals.into(),
             self.bounds.bytes.into(),
-            life_ms.to_string().into(),
+            self.life_ms().into(),
             names.room_channel(room).into(),
+            mark.into(),
         ];
         for text in finals {
             arguments.extend([text.label.n.to_string().into(), text.body.as_str().into()]);
@@ -244,6 +303,14 @@ impl History {
         let Label { session, n } = interim.label;
         let message = format!("I {} {session} {n} {}", claim.fence, interim.body);
         self.redis.client().publish(channel, message).await.map_err(unavailable)
+    }
+
+    fn session_key(&self, room: &RoomName, session: SessionId) -> String {
+        self.redis.keys().room_session(room.as_str(), &session.to_string())
+    }
+
+    fn life_ms(&self) -> i64 {
+        self.bounds.life.as_millis() as i64
     }
 
     /// Whoever can write to Redis cannot make a room theirs by that.

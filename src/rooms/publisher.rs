@@ -41,6 +41,8 @@ pub struct Publisher {
     bytes: usize,
     stored_n: u64,
     remembered: Position,
+    /// Goes with the last final; empty for none.
+    mark: String,
 }
 
 impl Publisher {
@@ -53,7 +55,18 @@ impl Publisher {
             bytes: 0,
             stored_n: 0,
             remembered: Position::default(),
+            mark: String::new(),
         }
+    }
+
+    /// What the next owner is told once everything published so far is in the room.
+    pub fn set_mark(&mut self, mark: String) {
+        self.mark = mark;
+    }
+
+    /// Leaves the mark by itself, where no final carries it; false if another owner has taken over.
+    pub async fn leave_mark(&self) -> Result<bool, Error> {
+        self.history.leave_mark(&self.claim, &self.mark).await
     }
 
     /// Goes on from what an owner before is known to have stored: `finals` are the session's last
@@ -108,7 +121,10 @@ impl Publisher {
             let Some(last_n) = batch.last().map(|last| last.label.n) else {
                 return Ok(Published::Stored { position: self.remembered, refilled });
             };
-            match self.history.append(&self.claim, self.remembered, holed, &batch).await? {
+            let is_last = self.finals.back().is_some_and(|last| last.label.n == last_n);
+            let mark = if is_last { self.mark.as_str() } else { "" };
+            let (claim, remembered) = (&self.claim, self.remembered);
+            match self.history.append(claim, remembered, holed, &batch, mark).await? {
                 Appended::Stored { position, added, began } => {
                     let again = began && self.remembered != Position::default();
                     refilled |= again;

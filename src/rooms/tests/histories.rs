@@ -28,9 +28,9 @@ async fn a_final_is_added_once_and_in_order() {
     let server = process::Redis::start().unwrap();
     let (here, session) = (replica(&server).await, session());
     let history = here.rooms.history();
-    let claim = history.claim(&room(), ACCOUNT).await.unwrap();
+    let claim = claim(&here, session).await;
     let append = async |at, finals: Vec<Arc<Text>>| {
-        history.append(&claim, at, false, &finals).await.unwrap()
+        history.append(&claim, at, false, &finals, "").await.unwrap()
     };
     let (first, added, began) = stored(append(NEW, texts(session, 1..=3)).await);
     assert_eq!((first.offset, added, began), (3, 3, true));
@@ -55,14 +55,14 @@ async fn a_final_is_added_once_and_in_order() {
 async fn concurrent_retries_leave_each_final_once() {
     let server = process::Redis::start().unwrap();
     let (one, other, session) = (replica(&server).await, replica(&server).await, session());
-    let claim = one.rooms.history().claim(&room(), ACCOUNT).await.unwrap();
+    let claim = claim(&one, session).await;
     let mut tries = Vec::new();
     for round in 0..40_usize {
         let history = if round % 2 == 0 { one.rooms.history() } else { other.rooms.history() };
         let claim = claim.clone();
         tries.push(async move {
             let finals = texts(session, 1..=(round as u64 % 20 + 1));
-            history.append(&claim, NEW, false, &finals).await.unwrap()
+            history.append(&claim, NEW, false, &finals, "").await.unwrap()
         });
     }
     futures_util::future::join_all(tries).await;
@@ -74,21 +74,21 @@ async fn a_zombie_and_a_stranger_are_refused() {
     let server = process::Redis::start().unwrap();
     let (here, session) = (replica(&server).await, session());
     let history = here.rooms.history();
-    let old = history.claim(&room(), ACCOUNT).await.unwrap();
-    stored(history.append(&old, NEW, false, &texts(session, [1])).await.unwrap());
-    let new = history.claim(&room(), ACCOUNT).await.unwrap();
+    let old = claim(&here, session).await;
+    stored(history.append(&old, NEW, false, &texts(session, [1]), "").await.unwrap());
+    let new = claim(&here, session).await;
     assert!(new.fence > old.fence);
-    let refused = history.append(&old, NEW, false, &texts(session, [2])).await.unwrap();
+    let refused = history.append(&old, NEW, false, &texts(session, [2]), "").await.unwrap();
     assert_eq!(refused, Appended::Fenced);
-    stored(history.append(&new, NEW, false, &texts(session, [2])).await.unwrap());
+    stored(history.append(&new, NEW, false, &texts(session, [2]), "").await.unwrap());
     let mut zombie = here.rooms.publisher(old);
     assert_eq!(zombie.publish(text(session, 3)).await.unwrap(), Published::Fenced);
 
     assert_eq!(history.owner(&room()).await.unwrap().as_deref(), Some(ACCOUNT));
-    let stranger = history.claim(&room(), "user:8").await.unwrap_err();
+    let stranger = history.claim(&room(), "user:8", session, 0).await.unwrap_err();
     assert_eq!(stranger.kind, ErrorKind::Forbidden);
     let forged = Claim { account: "user:8".to_owned(), fence: u64::MAX >> 12, ..new };
-    let refused = history.append(&forged, NEW, false, &texts(session, [3])).await.unwrap_err();
+    let refused = history.append(&forged, NEW, false, &texts(session, [3]), "").await.unwrap_err();
     assert_eq!(refused.kind, ErrorKind::Forbidden);
     let meta = "test:{room:meeting-1}:meta";
     server.command(&["HSET", meta, "owner", "00.\"user:8\""]).unwrap();
@@ -101,7 +101,7 @@ async fn a_history_is_bounded_and_expires() {
     let server = process::Redis::start().unwrap();
     let bounds = Bounds { finals: 10, bytes: 1000, life: LIFE };
     let (here, session) = (replica_with(&server, bounds).await, session());
-    let claim = here.rooms.history().claim(&room(), ACCOUNT).await.unwrap();
+    let claim = claim(&here, session).await;
     let mut publisher = here.rooms.publisher(claim);
     publish(&mut publisher, session, 1..=25).await;
     let end = here.rooms.history().read_end(&room(), 100).await.unwrap();
@@ -131,7 +131,7 @@ async fn a_history_is_bounded_and_expires() {
 async fn a_lost_end_begins_a_new_epoch_with_everything() {
     let server = process::Redis::start().unwrap();
     let (here, session) = (replica(&server).await, session());
-    let claim = here.rooms.history().claim(&room(), ACCOUNT).await.unwrap();
+    let claim = claim(&here, session).await;
     let mut publisher = here.rooms.publisher(claim);
     publish(&mut publisher, session, 1..=5).await;
     let all = here.rooms.history().read_end(&room(), 10).await.unwrap();
@@ -155,7 +155,7 @@ async fn a_lost_end_begins_a_new_epoch_with_everything() {
 async fn what_cannot_be_told_again_is_a_hole_that_is_told() {
     let server = process::Redis::start().unwrap();
     let (here, session) = (replica(&server).await, session());
-    let claim = here.rooms.history().claim(&room(), ACCOUNT).await.unwrap();
+    let claim = claim(&here, session).await;
     let mut publisher = here.rooms.publisher(claim.clone());
     publish(&mut publisher, session, 1..=3).await;
     let seen = here.rooms.history().read_end(&room(), 1).await.unwrap()[0].cursor();
@@ -167,4 +167,39 @@ async fn what_cannot_be_told_again_is_a_hole_that_is_told() {
         let Read::NotRecovered { rest, .. } = read(&here, lost).await else { panic!("{lost:?}") };
         assert_eq!(rest.iter().map(|is| is.text.label.n).collect::<Vec<_>>(), [6]);
     }
+}
+
+#[tokio::test]
+async fn a_mark_is_left_with_finals_and_handed_on() {
+    let server = process::Redis::start().unwrap();
+    let (here, session) = (replica(&server).await, session());
+    let history = here.rooms.history();
+    let old = claim(&here, session).await;
+    let mut publisher = here.rooms.publisher(old.clone());
+    publisher.set_mark("first".to_owned());
+    publish(&mut publisher, session, 1..=2).await;
+    assert_eq!(history.read_mark(&room(), session).await.unwrap().as_deref(), Some("first"));
+    publisher.set_mark("second".to_owned());
+    assert!(publisher.leave_mark().await.unwrap());
+    let (new, mark) = history.claim(&room(), ACCOUNT, session, 0).await.unwrap();
+    assert_eq!(mark.as_deref(), Some("second"));
+    publisher.set_mark("of a zombie".to_owned());
+    assert!(!publisher.leave_mark().await.unwrap());
+    assert_eq!(publisher.publish(text(session, 3)).await.unwrap(), Published::Fenced);
+    assert_eq!(history.read_mark(&room(), session).await.unwrap().as_deref(), Some("second"));
+
+    let other = claim(&here, self::session()).await;
+    assert!(history.leave_mark(&other, "of another").await.unwrap(), "sessions share the room");
+    let floor = new.fence + 1_000_000;
+    let (later, _) = history.claim(&room(), ACCOUNT, session, floor).await.unwrap();
+    assert_eq!(later.fence, floor + 1);
+
+    let room = room();
+    let said = |n| history.read_session(&room, session, n, 10);
+    let numbers = |said: Vec<Arc<Recorded>>| -> Vec<u64> {
+        said.iter().map(|recorded| recorded.text.label.n).collect()
+    };
+    assert_eq!(numbers(said(0).await.unwrap()), [1, 2]);
+    assert_eq!(numbers(said(1).await.unwrap()), [2]);
+    assert!(said(2).await.unwrap().is_empty());
 }

@@ -60,13 +60,14 @@ struct Case<'a> {
 impl<'a> Case<'a> {
     async fn new(replica: &'a Replica, server: &'a process::Redis) -> Self {
         let room: RoomName = Uuid::new_v4().to_string().parse().unwrap();
-        let claim = replica.rooms.history().claim(&room, ACCOUNT).await.unwrap();
+        let session = session();
+        let claim = replica.rooms.history().claim(&room, ACCOUNT, session, 0).await.unwrap().0;
         Self {
             publisher: replica.rooms.publisher(claim.clone()),
             replica,
             server,
             room,
-            session: session(),
+            session,
             said: Vec::new(),
             zombies: Vec::new(),
             claim,
@@ -93,6 +94,8 @@ impl<'a> Case<'a> {
             Act::Begin => {
                 self.session = session();
                 self.take_over().await;
+                // Each session has owners of its own.
+                self.zombies.clear();
             }
             Act::Zombie => self.zombie().await,
             Act::Forget => drop(self.server.command(&["FLUSHALL"]).unwrap()),
@@ -114,14 +117,17 @@ impl<'a> Case<'a> {
         let last_n = self.last_n();
         let finals = texts(self.session, last_n.saturating_sub(back).max(1)..=last_n);
         let history = self.replica.rooms.history();
-        let appended = history.append(&self.claim, self.position, false, &finals).await.unwrap();
+        let appended =
+            history.append(&self.claim, self.position, false, &finals, "").await.unwrap();
         assert_ne!(appended, Appended::Fenced);
     }
 
     async fn take_over(&mut self) {
         self.zombies.push(self.claim.clone());
         // A Redis that forgot gives a fence of its clock, which has gone on.
-        self.claim = self.replica.rooms.history().claim(&self.room, ACCOUNT).await.unwrap();
+        let history = self.replica.rooms.history();
+        let claimed = history.claim(&self.room, ACCOUNT, self.session, 0).await;
+        self.claim = claimed.unwrap().0;
         let said = (1..=self.last_n()).map(|n| text(self.session, n));
         let publisher = self.replica.rooms.publisher(self.claim.clone());
         self.publisher = publisher.resumed(said, 0, self.position);
@@ -136,9 +142,9 @@ impl<'a> Case<'a> {
         // The owner has just told everything again, so that Redis knows its fence.
         let known = texts(self.session, 1..=self.last_n());
         if self.last_n() > 0 {
-            history.append(&self.claim, self.position, false, &known).await.unwrap();
+            history.append(&self.claim, self.position, false, &known, "").await.unwrap();
             let said = texts(self.session, [self.last_n() + 1]);
-            let refused = history.append(claim, self.position, true, &said).await.unwrap();
+            let refused = history.append(claim, self.position, true, &said, "").await.unwrap();
             assert_eq!(refused, Appended::Fenced);
         }
     }

@@ -50,6 +50,10 @@ async fn replica_with(server: &process::Redis, bounds: Bounds) -> Replica {
     Replica { rooms: Rooms::bounded(ground, bounds, &stop), stop }
 }
 
+async fn claim(replica: &Replica, session: SessionId) -> Claim {
+    replica.rooms.history().claim(&room(), ACCOUNT, session, 0).await.unwrap().0
+}
+
 fn room() -> RoomName {
     "meeting-1".parse().unwrap()
 }

@@ -14,7 +14,7 @@ struct Stage {
 async fn stage() -> Stage {
     let server = process::Redis::start().unwrap();
     let (replicas, session) = ([replica(&server).await, replica(&server).await], session());
-    let claim = replicas[0].rooms.history().claim(&room(), ACCOUNT).await.unwrap();
+    let claim = claim(&replicas[0], session).await;
     let mut publisher = replicas[0].rooms.publisher(claim);
     let start = Start::After(Cursor::default());
     let mut viewers = [0, 1].map(|at: usize| replicas[at].rooms.join(&room(), start));
@@ -41,9 +41,10 @@ async fn after_a_flush_a_new_epoch_has_everything() {
     assert_eq!(numbers(&mut resumed, 1).await, [4], "across epochs");
     // Another session after another flush: what the first said last may be missing.
     stage.server.command(&["FLUSHALL"]).unwrap();
-    let claim = stage.replicas[1].rooms.history().claim(&room(), ACCOUNT).await.unwrap();
+    let another = session();
+    let claim = claim(&stage.replicas[1], another).await;
     let mut other = stage.replicas[1].rooms.publisher(claim);
-    publish(&mut other, session(), 1..=2).await;
+    publish(&mut other, another, 1..=2).await;
     for viewer in &mut stage.viewers {
         assert_eq!(next(viewer).await, Update::Gap(Reason::EpochGone));
         assert_eq!(numbers(viewer, 2).await, [1, 2]);

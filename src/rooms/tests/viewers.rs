@@ -8,7 +8,7 @@ use super::*;
 async fn history_comes_first_and_then_what_is_said() {
     let server = process::Redis::start().unwrap();
     let (one, other, session) = (replica(&server).await, replica(&server).await, session());
-    let claim = one.rooms.history().claim(&room(), ACCOUNT).await.unwrap();
+    let claim = claim(&one, session).await;
     let mut publisher = one.rooms.publisher(claim);
     let mut early = other.rooms.join(&room(), Start::After(Cursor::default()));
     publish(&mut publisher, session, 1..=600).await;
@@ -39,7 +39,7 @@ async fn history_comes_first_and_then_what_is_said() {
 async fn interims_are_coalesced_and_never_trail_their_final() {
     let server = process::Redis::start().unwrap();
     let (here, session) = (replica(&server).await, session());
-    let claim = here.rooms.history().claim(&room(), ACCOUNT).await.unwrap();
+    let claim = claim(&here, session).await;
     let mut publisher = here.rooms.publisher(claim);
     let mut viewer = here.rooms.join(&room(), Start::After(Cursor::default()));
     let heard = async || calls(&server, "subscribe") > 0;
@@ -68,7 +68,7 @@ async fn interims_are_coalesced_and_never_trail_their_final() {
 async fn a_slow_viewer_ends_and_loses_nothing() {
     let server = process::Redis::start().unwrap();
     let (here, session) = (replica(&server).await, session());
-    let claim = here.rooms.history().claim(&room(), ACCOUNT).await.unwrap();
+    let claim = claim(&here, session).await;
     let mut publisher = here.rooms.publisher(claim);
     let mut quick = here.rooms.join(&room(), Start::After(Cursor::default()));
     let mut slow = here.rooms.join(&room(), Start::After(Cursor::default()));
@@ -91,7 +91,7 @@ async fn many_viewers_cost_one_reader() {
     let server = process::Redis::start().unwrap();
     let replicas = [replica(&server).await, replica(&server).await];
     let session = session();
-    let claim = replicas[0].rooms.history().claim(&room(), ACCOUNT).await.unwrap();
+    let claim = claim(&replicas[0], session).await;
     let mut publisher = replicas[0].rooms.publisher(claim);
     let start = Start::After(Cursor::default());
     let mut viewers: Vec<Viewer> =
@@ -129,7 +129,7 @@ async fn a_position_that_nobody_has_is_told() {
     let lost = Cursor { position: Position { epoch: 5, offset: 9 }, last };
     let mut viewer = here.rooms.join(&room(), Start::After(lost));
     assert_eq!(next(&mut viewer).await, Update::Gap(Reason::EpochGone));
-    let claim = here.rooms.history().claim(&room(), ACCOUNT).await.unwrap();
+    let claim = claim(&here, session).await;
     let mut publisher = here.rooms.publisher(claim);
     let entered = async || {
         tokio::select! { biased; _ = viewer.next() => false, () = std::future::ready(()) => true }

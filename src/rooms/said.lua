@@ -1,0 +1,25 @@
+-- The last finals of one session that follow a number.
+-- KEYS: the history. ARGV: session, n, the most finals. Answers: of each its id, session, n and body,
+-- the newest first.
+local out, from = {}, '+'
+while #out < 4 * tonumber(ARGV[3]) do
+  local page = redis.call('XREVRANGE', KEYS[1], from, '-', 'COUNT', 200)
+  if #page == 0 then
+    return out
+  end
+  for _, entry in ipairs(page) do
+    if entry[2][2] == ARGV[1] then
+      if tonumber(entry[2][4]) <= tonumber(ARGV[2]) then
+        return out
+      end
+      if #out < 4 * tonumber(ARGV[3]) then
+        out[#out + 1] = entry[1]
+        out[#out + 1] = entry[2][2]
+        out[#out + 1] = entry[2][4]
+        out[#out + 1] = entry[2][6]
+      end
+    end
+    from = '(' .. entry[1]
+  end
+end
+return out
