@@ -13,7 +13,7 @@ use crate::{
     fleet::Fleet,
     lifecycle::Shutdown,
     limits::{Leases, Limits},
-    live::LiveService,
+    live::{LiveService, Owners},
     model::Clock,
     postgres::Database,
     providers::{Live, deepgram::Deepgram},
@@ -73,7 +73,7 @@ impl App {
         let (counted, leased) = (config.limits.clone(), config.limits.clone());
         let limits = Limits::new(counted, redis.clone(), fleet.clone(), metrics.clone());
         let leases = Leases::new(leased, redis.clone(), fleet.clone(), metrics.clone(), &shutdown);
-        let fallback = fallback(&config, &redis, secrets);
+        let fallback = fallback(&config, &redis, secrets.clone());
         let usage =
             Usage::new(database.clone(), users, metrics.clone(), &shutdown, clock, fallback);
         let tracer = spans.as_ref().map(|spans| Tracer::new(spans, config.telemetry.sample_ratio));
@@ -83,6 +83,10 @@ impl App {
             live: provider(&config, &metrics, &shutdown).await?,
             usage,
             transcripts: transcripts.clone(),
+            rooms: rooms.clone(),
+            owners: Owners::start(fleet.id(), redis.clone(), &shutdown),
+            secrets: secrets.clone(),
+            drain: config.server.drain,
             metrics: metrics.clone(),
             tracer,
             clock,

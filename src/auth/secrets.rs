@@ -27,6 +27,10 @@ pub enum Purpose {
     Room,
     /// Usage that waits for Postgres.
     Usage,
+    /// Where a live session stands.
+    Bookmark,
+    /// Tokens that let their holder go on with a live session.
+    Resume,
 }
 
 impl Purpose {
@@ -39,6 +43,8 @@ impl Purpose {
             Self::Share => "share",
             Self::Room => "room",
             Self::Usage => "usage",
+            Self::Bookmark => "bookmark",
+            Self::Resume => "resume",
         }
     }
 }

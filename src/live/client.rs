@@ -1,6 +1,8 @@
 //! A connected client: turns what a doorway hears into sessions, and keeps at most one at a time.
 
+mod beginning;
 mod parting;
+mod resuming;
 mod turned_away;
 
 use std::{
@@ -17,14 +19,12 @@ use serde_json::{Map, Value};
 use super::{
     LiveService,
     caller::Caller,
-    inbox::{Inbox, Refused},
-    intake, options,
+    inbox::{Ending, Inbox, Refused},
+    options,
     outbox::Outbox,
-    outcome::Outcome,
     payload::Payload,
-    session::Session,
     standing::Standing,
-    wire::{Close, Connected, Event, Failure, Notice, SessionStarted, not_ready},
+    wire::{Connected, Event, Failure, not_ready},
 };
 use turned_away::TurnedAway;
 
@@ -55,6 +55,8 @@ enum Phase {
     /// Nothing has begun: the first audio starts a session by itself.
     Fresh,
     Running(SessionId, Arc<Inbox>),
+    /// A session is being taken over; no audio is taken before that is answered.
+    Resuming,
     /// Stopped, its last words still on their way.
     Stopping(SessionId),
     /// Only `start_streaming` begins again: a late chunk must not open a billed stream.
@@ -183,7 +185,7 @@ impl Client {
     pub fn start(&self, given: &Map<String, Value>) {
         let mut phase = self.lock();
         self.told_not_ready.store(false, Ordering::Relaxed);
-        if matches!(*phase, Phase::Running(..)) {
+        if matches!(*phase, Phase::Running(..) | Phase::Resuming) {
             drop(phase);
             self.fail(&Error::new(ErrorKind::Conflict, "a session is running: stop it first"));
             return;
@@ -201,23 +203,24 @@ impl Client {
         let mut phase = self.lock();
         match &*phase {
             Phase::Running(id, inbox) => {
-                inbox.close();
+                inbox.close(Ending::Stopped);
                 *phase = Phase::Stopping(*id);
             }
-            Phase::Stopping(_) => {}
+            Phase::Stopping(_) | Phase::Resuming => {}
             Phase::Fresh | Phase::Stopped => {
                 *phase = Phase::Stopped;
                 log_patterns::stop_without_session(&self.caller.principal.subject);
-                self.outbox.push(self.stopped(None));
+                self.outbox.push(self.stopped(None, None));
             }
         }
     }
 
-    /// The client is gone: its session is closed in order, so that its usage is counted.
+    /// The client is gone: its session is closed in order, so that its usage is counted, and can be
+    /// gone on with elsewhere.
     pub fn gone(&self) {
         self.outbox.abandon();
         if let Phase::Running(_, inbox) = std::mem::replace(&mut *self.lock(), Phase::Stopped) {
-            inbox.close();
+            inbox.close(Ending::Parked);
         }
         log_patterns::websocket_disconnected(&self.caller.principal.subject);
         self.service.metrics.sockets.add(-1, &[label("door", self.caller.door)]);
@@ -234,7 +237,7 @@ impl Client {
         let mut phase = self.lock();
         match &*phase {
             Phase::Running(_, inbox) => Ok(inbox.clone()),
-            Phase::Stopping(_) | Phase::Stopped => {
+            Phase::Stopping(_) | Phase::Stopped | Phase::Resuming => {
                 self.complain(2, log_patterns::stream_not_open);
                 Err(Some(not_ready()))
             }
@@ -247,105 +250,6 @@ impl Client {
                 Ok(inbox)
             }
         }
-    }
-
-    /// Validates options and spawns the session, or tells the client why not.
-    fn begin(&self, given: &Map<String, Value>) -> Option<(SessionId, Arc<Inbox>)> {
-        let options = match options::parse(given, self.caller.language, &self.service.live) {
-            Ok(options) => options,
-            Err(refusal) => {
-                let failure = refusal.failure(self.service.clock.timestamp());
-                self.outbox.push(Event::Error(failure));
-                return None;
-            }
-        };
-        if let Some(wanted) = &options.fell_back_from {
-            log_patterns::language_fell_back(&self.caller.principal.subject, wanted);
-        }
-        if let Err(error) = self.may_begin() {
-            self.fail(&error);
-            return None;
-        }
-        let id = SessionId::mint();
-        let inbox = Arc::new(Inbox::new(intake::inbox_bound(options.stream.format)));
-        self.announce(id, &options);
-        self.spawn(id, options, inbox.clone());
-        Some((id, inbox))
-    }
-
-    fn may_begin(&self) -> Result<(), Error> {
-        if self.standing.parting().is_some() {
-            return Err(Error::new(ErrorKind::Unauthenticated, "the credential has ended"));
-        }
-        // Who is told this needs no word for each chunk that follows.
-        let told = |_: &Error| self.told_not_ready.store(true, Ordering::Relaxed);
-        self.turned_away.check().inspect_err(told)?;
-        self.service.welcome()
-    }
-
-    fn announce(&self, id: SessionId, options: &options::Options) {
-        self.outbox.push(Event::SessionStarted(SessionStarted {
-            session_id: id.to_string(),
-            provider: self.service.live.name(),
-            model: self.service.live.model_for(&options.stream),
-            language: options.stream.language.as_str(),
-            timestamp: self.service.clock.timestamp(),
-        }));
-    }
-
-    fn spawn(&self, id: SessionId, options: options::Options, inbox: Arc<Inbox>) {
-        let (service, caller) = (self.service.clone(), self.caller.clone());
-        let session =
-            Session::new(service, caller, options, inbox.clone(), self.outbox.clone(), id);
-        let client = self.clone();
-        self.service.shutdown.spawn(async move {
-            let (outcome, receipt) = session.run().await;
-            inbox.close();
-            client.ended(id, &outcome);
-            // Not before the farewell: who waits for the last words must not wait for the database.
-            if let Some(receipt) = receipt
-                && let Some(ack) = receipt.acknowledged().await
-            {
-                client.outbox.push(ack);
-            }
-        });
-    }
-
-    /// The session is over: says so, and lets a new one start.
-    fn ended(&self, id: SessionId, outcome: &Outcome) {
-        let provider = label("provider", self.service.live.name());
-        let labels = [provider, label("outcome", outcome.name())];
-        self.service.metrics.live_sessions_ended.add(1, &labels);
-        if let Outcome::Refused(error) | Outcome::Failed(error) = outcome {
-            self.log_failure(id, outcome, error);
-            let mut failure = Failure::of(error, self.service.clock.timestamp());
-            failure.session_id = Some(id.to_string());
-            self.outbox.push(Event::Error(failure));
-        }
-        let mut phase = self.lock();
-        let ours = matches!(&*phase, Phase::Running(of, _) | Phase::Stopping(of) if *of == id);
-        let stopped = ours && matches!(*phase, Phase::Stopping(_));
-        if ours {
-            *phase = Phase::Stopped;
-        }
-        drop(phase);
-        if stopped || matches!(outcome, Outcome::Finished) {
-            log_patterns::streaming_stopped(id, &self.caller.principal.subject);
-            self.outbox.push(self.stopped(Some(id)));
-        }
-        if let Some(close) = self.standing.parting() {
-            self.outbox.close(close);
-        } else if self.service.shutdown.soft().is_cancelled() {
-            self.outbox.close(Close::Draining);
-        }
-    }
-
-    fn stopped(&self, id: Option<SessionId>) -> Event {
-        Event::StreamingStopped(Notice {
-            message: Notice::STOPPED,
-            session_id: id.map(|id| id.to_string()),
-            timestamp: self.service.clock.timestamp(),
-        })
     }
 
     /// Refuses, and tells the client unless it knows already.

@@ -11,6 +11,8 @@ pub enum Command {
     Start(Map<String, Value>),
     /// `stop_streaming`.
     Stop,
+    /// `resume`, with what it names.
+    Resume(Map<String, Value>),
     /// `authenticate`, with its token if there is one.
     Authenticate(Option<String>),
 }
@@ -24,6 +26,7 @@ impl Command {
         match message.remove("type") {
             Some(Value::String(name)) if name == "start_streaming" => Ok(Self::Start(message)),
             Some(Value::String(name)) if name == "stop_streaming" => Ok(Self::Stop),
+            Some(Value::String(name)) if name == "resume" => Ok(Self::Resume(message)),
             Some(Value::String(name)) if name == "authenticate" => {
                 Ok(Self::Authenticate(token(message)))
             }
@@ -53,6 +56,8 @@ mod tests {
         assert_eq!(Command::parse(r#"{"type":"stop_streaming"}"#).expect("stop"), Command::Stop);
         let start = Command::parse(r#"{"type":"start_streaming","lang":"it"}"#).expect("start");
         assert!(matches!(start, Command::Start(options) if options["lang"] == "it"));
+        let resume = Command::parse(r#"{"type":"resume","last_n":7}"#).expect("resume");
+        assert!(matches!(resume, Command::Resume(payload) if payload["last_n"] == 7));
         let authenticate = Command::parse(r#"{"type":"authenticate","token":"t"}"#).expect("token");
         assert_eq!(authenticate, Command::Authenticate(Some("t".to_owned())));
         let without = Command::parse(r#"{"type":"authenticate","token":7}"#).expect("no token");

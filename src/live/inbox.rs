@@ -28,7 +28,7 @@ struct State {
     bytes: usize,
     bound_bytes: usize,
     next_seq: u64,
-    closed: bool,
+    ending: Option<Ending>,
     /// The right to take audio; it ends with that.
     lease: Option<Lease>,
 }
@@ -37,6 +37,17 @@ enum Next {
     Chunk(AudioChunk),
     End,
     Wait,
+}
+
+/// Why no more audio is taken, which decides what becomes of the session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Its client stopped it, or it ended by itself: it is over.
+    Stopped,
+    /// Its client went away: it may be gone on with.
+    Parked,
+    /// Another owner asks for it: what waits is sent to that one again.
+    Released,
 }
 
 /// Why a chunk was not taken.
@@ -49,14 +60,14 @@ pub enum Refused {
 }
 
 impl Inbox {
-    /// A queue for at most `bound_bytes` bytes of audio.
-    pub fn new(bound_bytes: usize) -> Self {
+    /// A queue for at most `bound_bytes` bytes of audio, whose first chunk has that number.
+    pub fn new(bound_bytes: usize, next_seq: u64) -> Self {
         let state = State {
             chunks: VecDeque::new(),
             bytes: 0,
             bound_bytes,
-            next_seq: 0,
-            closed: false,
+            next_seq,
+            ending: None,
             lease: None,
         };
         Self { state: Mutex::new(state), filled: Notify::new(), drained: Notify::new() }
@@ -70,7 +81,7 @@ impl Inbox {
     /// Appends audio and returns its number. Never waits.
     pub fn push(&self, bytes: Bytes, received_at: Instant) -> Result<u64, Refused> {
         let mut state = self.lock();
-        if state.closed {
+        if state.ending.is_some() {
             return Err(Refused::Closed);
         }
         // A message larger than the bound is still taken when nothing else waits.
@@ -86,15 +97,24 @@ impl Inbox {
         Ok(seq)
     }
 
-    /// Takes no more audio, and ends the lease at once; what waits is still handed out.
-    pub fn close(&self) {
+    /// Takes no more audio, and ends the lease at once; what waits is still handed out, unless
+    /// another owner asks for it. The first ending stands, and is returned.
+    pub fn close(&self, ending: Ending) -> Ending {
         let mut state = self.lock();
-        state.closed = true;
-        let ended = state.lease.take();
+        let ending = *state.ending.get_or_insert(ending);
+        let lease = state.lease.take();
+        if ending == Ending::Released {
+            state.chunks.clear();
+            state.bytes = 0;
+        }
         drop(state);
-        drop(ended);
+        match lease {
+            Some(lease) if ending == Ending::Released => lease.hand_over(),
+            ended => drop(ended),
+        }
         self.filled.notify_one();
         self.drained.notify_waiters();
+        ending
     }
 
     /// The next chunk, or `None` once closed and empty. For one reader.
@@ -124,7 +144,7 @@ impl Inbox {
         loop {
             let (more, closed) = {
                 let state = self.lock();
-                (!state.chunks.is_empty(), state.closed)
+                (!state.chunks.is_empty(), state.ending.is_some())
             };
             if more || closed {
                 return more;
@@ -136,7 +156,8 @@ impl Inbox {
     /// Keeps a lease for as long as audio is taken.
     pub fn occupy(&self, lease: Lease) {
         let mut state = self.lock();
-        let unused = if state.closed { Some(lease) } else { state.lease.replace(lease) };
+        let closed = state.ending.is_some();
+        let unused = if closed { Some(lease) } else { state.lease.replace(lease) };
         drop(state);
         drop(unused);
     }
@@ -156,13 +177,13 @@ impl Inbox {
 
     fn has_room(&self) -> bool {
         let state = self.lock();
-        state.closed || state.bytes * 2 <= state.bound_bytes
+        state.ending.is_some() || state.bytes * 2 <= state.bound_bytes
     }
 
     fn take(&self) -> Next {
         let mut state = self.lock();
         let Some(chunk) = state.chunks.pop_front() else {
-            return if state.closed { Next::End } else { Next::Wait };
+            return if state.ending.is_some() { Next::End } else { Next::Wait };
         };
         state.bytes -= chunk.bytes.len();
         if state.bytes * 2 <= state.bound_bytes {
@@ -187,10 +208,11 @@ mod tests {
 
     #[tokio::test]
     async fn keeps_order_and_ends_after_the_last_chunk() {
-        let inbox = Inbox::new(100);
+        let inbox = Inbox::new(100, 0);
         assert_eq!(push(&inbox, b"one"), Ok(0));
         assert_eq!(push(&inbox, b"two"), Ok(1));
-        inbox.close();
+        assert_eq!(inbox.close(Ending::Parked), Ending::Parked);
+        assert_eq!(inbox.close(Ending::Stopped), Ending::Parked, "the first stands");
         assert_eq!(push(&inbox, b"three"), Err(Refused::Closed));
         assert_eq!(inbox.next().await.map(|chunk| chunk.bytes), Some(Bytes::from_static(b"one")));
         assert_eq!(inbox.next().await.map(|chunk| chunk.seq), Some(1));
@@ -200,7 +222,7 @@ mod tests {
 
     #[tokio::test]
     async fn is_bounded_and_tells_of_room() {
-        let inbox = Inbox::new(8);
+        let inbox = Inbox::new(8, 0);
         assert_eq!(push(&inbox, b"12345678"), Ok(0));
         assert_eq!(push(&inbox, b"9"), Err(Refused::Full));
         assert!(inbox.next().await.is_some());

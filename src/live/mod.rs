@@ -1,22 +1,27 @@
 //! Real-time audio: two doorways, one session behind both.
 
 mod arguments;
+mod bookmark;
 mod caller;
 mod client;
 mod command;
 mod entry;
 mod guard;
+mod herald;
 mod inbox;
 mod intake;
 pub mod lines;
+mod migration;
 pub mod options;
 mod outbox;
 mod outcome;
+mod owners;
 mod pace;
 mod payload;
 mod place;
 mod recovery;
 mod request;
+mod resumption;
 mod ring;
 mod said;
 mod session;
@@ -32,14 +37,16 @@ pub mod wire;
 
 use std::{sync::Arc, time::Duration};
 
+pub use owners::Owners;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
-    auth::Authenticator,
+    auth::{Authenticator, Secrets},
     lifecycle::Shutdown,
     limits::{Leases, Limits},
     model::{Clock, Error, ErrorKind},
     providers::Live,
+    rooms::Rooms,
     telemetry::{Metrics, Tracer},
     transcripts::Transcripts,
     usage::Usage,
@@ -68,6 +75,14 @@ pub struct LiveService {
     pub usage: Usage,
     /// Who keeps what is said, where that is asked for.
     pub transcripts: Transcripts,
+    /// Where sessions are told.
+    pub rooms: Rooms,
+    /// The sessions of this replica, and the way to those of others.
+    pub owners: Owners,
+    /// What seals what sessions leave behind.
+    pub secrets: Secrets,
+    /// How long a drain may take.
+    pub drain: Duration,
     /// Where it is counted.
     pub metrics: Metrics,
     /// Who writes spans, where they are exported.

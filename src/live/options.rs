@@ -6,10 +6,11 @@ use super::wire::Failure;
 use crate::{
     model::{AudioFormat, Encoding, ErrorKind, Language, RawFormat},
     providers::{Endpointing, Live, StreamOptions},
+    rooms::RoomName,
 };
 
 /// Every option that a client may give.
-pub const NAMES: [&str; 19] = [
+pub const NAMES: [&str; 20] = [
     "lang",
     "language",
     "model",
@@ -28,6 +29,7 @@ pub const NAMES: [&str; 19] = [
     "endpointing",
     "utterance_end_ms",
     "store",
+    "room",
     "timestamp",
 ];
 
@@ -79,6 +81,8 @@ pub struct Options {
     pub sniff: bool,
     /// Whether what is said is kept.
     pub store: bool,
+    /// Where the session publishes; else in a room of its own.
+    pub room: Option<RoomName>,
     /// The language that was asked for and is not one of the contract's.
     pub fell_back_from: Option<String>,
 }
@@ -119,7 +123,15 @@ pub fn parse(
     hints(&stream, live)?;
     consistent(&stream)?;
     let store = flag(given, "store", false)?;
-    Ok(Options { stream, sniff, store, fell_back_from })
+    let room = room(given)?;
+    Ok(Options { stream, sniff, store, room, fell_back_from })
+}
+
+fn room(given: &Map<String, Value>) -> Result<Option<RoomName>, Refusal> {
+    let Some(wanted) = given.get("room").filter(|value| !value.is_null()) else { return Ok(None) };
+    let room = wanted.as_str().and_then(|name| name.parse().ok());
+    let allowed = json!("1 to 100 letters, digits, dots, underscores or dashes");
+    room.map(Some).ok_or_else(|| Refusal::new("room", allowed))
 }
 
 /// Only the language falls back: an unknown code means English, as it always did.
@@ -297,6 +309,7 @@ mod tests {
             ("channels", json!(0)),
             ("interim_results", json!("maybe")),
             ("store", json!("maybe")),
+            ("room", json!("not a name")),
             ("endpointing", json!(-1)),
             ("utterance_end_ms", json!(10)),
             ("keyterm", json!([1])),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::{sync::watch, time::timeout};
 
-use super::wire::{AudioAck, Event, text};
+use super::wire::{AudioAck, Event, Report, text};
 use crate::model::{Error, ErrorKind};
 
 /// How long the last acknowledgement may wait for the database.
@@ -21,6 +21,8 @@ pub enum Outcome {
     Refused(Error),
     /// It could not go on.
     Failed(Error),
+    /// Another owner has it.
+    Replaced,
 }
 
 impl Outcome {
@@ -29,6 +31,7 @@ impl Outcome {
         match self {
             Self::Finished => "finished",
             Self::Silent => "silent",
+            Self::Replaced => "replaced",
             Self::Refused(error) | Self::Failed(error) => error.kind.code(),
         }
     }
@@ -44,17 +47,19 @@ impl Outcome {
     }
 }
 
-/// What a session leaves behind: its last acknowledgement, once usage is durable that far.
+/// What a session leaves behind: what became of its audio, and its last acknowledgement, once usage is durable that far.
 #[derive(Debug)]
 pub struct Receipt {
     durable_ms: watch::Receiver<u64>,
     ack: AudioAck,
+    /// What became of the session's audio.
+    pub report: Report,
 }
 
 impl Receipt {
     /// A receipt that is due once usage is durable up to what `ack` says.
-    pub fn new(durable_ms: watch::Receiver<u64>, ack: AudioAck) -> Self {
-        Self { durable_ms, ack }
+    pub fn new(durable_ms: watch::Receiver<u64>, ack: AudioAck, report: Report) -> Self {
+        Self { durable_ms, ack, report }
     }
 
     /// Waits for the last usage to be durable; `None` if that takes too long.

@@ -175,6 +175,12 @@ fn register(socket: &SocketRef, client: &Client) {
         acknowledge(ack);
         ready(())
     });
+    let resuming = client.clone();
+    socket.on("resume", move |payload: Options, ack: AckSender| {
+        resuming.resume(&payload.0.unwrap_or_default());
+        acknowledge(ack);
+        ready(())
+    });
     let renewing = client.clone();
     socket.on("authenticate", move |payload: Options, ack: AckSender| {
         renewing.authenticate(payload.0.and_then(command::token));
@@ -266,7 +272,7 @@ async fn emit(socket: &SocketRef, client: &Client, letter: Letter) -> bool {
 /// Gives notice, then closes: reconnectable by cutting the transport, final by a DISCONNECT.
 async fn end(lines: &Weak<Lines>, socket: &SocketRef, client: &Client, close: Close) {
     client.log_close(close.code(), close.reason());
-    let notice = close.notice(0);
+    let notice = close.notice();
     if socket.emit(notice.name(), &notice).is_ok() {
         tokio::time::sleep(NOTICE).await;
     }

@@ -88,19 +88,28 @@ struct Open {
 }
 
 impl Upstream {
-    /// Starts to connect at once.
-    pub fn open(session: SessionId, live: Live, options: StreamOptions, metrics: Metrics) -> Self {
+    /// Starts to connect at once. Audio begins at `origin_ms` of the session's, which is its start
+    /// unless it was taken over.
+    pub fn open(
+        session: SessionId,
+        live: Live,
+        options: StreamOptions,
+        metrics: Metrics,
+        origin_ms: u64,
+    ) -> Self {
+        let mut said = Said::new(options.billed_channels());
+        said.cover(origin_ms);
         Self {
             session,
-            ring: Ring::new(options.format),
+            ring: Ring::new(options.format, origin_ms),
             state: State::Connecting(connect(live.clone(), options.clone())),
             recovery: Recovery::default(),
-            said: Said::new(options.billed_channels()),
+            said,
             voices: Voices::default(),
             live,
             options,
             metrics,
-            covered_ms: 0,
+            covered_ms: origin_ms,
             finalize_asked: None,
             finishing: false,
             was_late: false,

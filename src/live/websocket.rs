@@ -231,6 +231,7 @@ fn obey(client: &Client, text: &str) {
     match Command::parse(text) {
         Ok(Command::Start(options)) => client.start(&options),
         Ok(Command::Stop) => client.stop(),
+        Ok(Command::Resume(payload)) => client.resume(&payload),
         Ok(Command::Authenticate(token)) => client.authenticate(token),
         Err(error) => client.fail(&error),
     }
@@ -264,7 +265,7 @@ async fn write(client: &Client, sink: &mut SplitSink<Socket, Message>) -> Option
             }
             Err(close) => {
                 client.log_close(close.code(), close.reason());
-                let notice = close.notice(0).to_json().ok()?;
+                let notice = close.notice().to_json().ok()?;
                 send(sink, Message::Text(notice.into())).await?;
                 return Some(frame(close));
             }

@@ -3,11 +3,12 @@
 use std::time::Instant;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use super::mpeg;
 
 /// Encodings of raw (header-less) audio, named as Deepgram names them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Encoding {
     /// Signed 16-bit little-endian PCM.
     Linear16,
@@ -83,7 +84,7 @@ impl Encoding {
 }
 
 /// Raw audio: an encoding, its sample rate in hertz and its interleaved channels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RawFormat {
     /// How samples are written.
     pub encoding: Encoding,

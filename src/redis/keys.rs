@@ -68,6 +68,11 @@ impl Keys {
         format!("{}:replicas", self.prefix)
     }
 
+    /// The channel on which a replica is asked to let go of a session.
+    pub fn replica(&self, id: &str) -> String {
+        format!("{}:replica:{id}", self.prefix)
+    }
+
     /// Who sweeps a table today; a claim that ends by itself.
     pub fn sweep(&self, table: &str) -> String {
         format!("{}:sweep:{table}", self.prefix)

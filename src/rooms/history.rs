@@ -297,8 +297,8 @@ impl History {
         Ok((status.clone(), finals))
     }
 
-    /// Says an interim to whoever listens now; it is kept nowhere.
-    pub async fn say(&self, claim: &Claim, interim: &Text) -> Result<(), Error> {
+    /// Says an interim to whoever listens now, and tells how many replicas do; it is kept nowhere.
+    pub async fn say(&self, claim: &Claim, interim: &Text) -> Result<u64, Error> {
         let channel = self.redis.keys().room_channel(claim.room.as_str());
         let Label { session, n } = interim.label;
         let message = format!("I {} {session} {n} {}", claim.fence, interim.body);

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr, sync::Arc};
 
-use crate::model::Error;
+use crate::model::{Error, SessionId};
 
 /// Longest name, in characters.
 const LONGEST: usize = 100;
@@ -12,6 +12,11 @@ const LONGEST: usize = 100;
 pub struct RoomName(Arc<str>);
 
 impl RoomName {
+    /// The room of a session that names none: its own.
+    pub fn of(session: SessionId) -> Self {
+        Self(session.to_string().into())
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -86,8 +86,13 @@ impl Publisher {
     /// Adds a final, and whatever could not be added before. If Redis cannot take it now, it is
     /// remembered, and goes with the next one or with [`Self::flush`].
     pub async fn publish(&mut self, text: Text) -> Result<Published, Error> {
-        self.remember(text);
+        self.hold(text);
         self.flush().await
+    }
+
+    /// Takes a final that goes with the next [`Self::flush`].
+    pub fn hold(&mut self, text: Text) {
+        self.remember(text);
     }
 
     /// Adds what is not in the room yet.
@@ -101,8 +106,9 @@ impl Publisher {
         flushed
     }
 
-    /// Says an interim to whoever listens now. A loss costs nothing: another follows.
-    pub async fn say(&self, interim: &Text) -> Result<(), Error> {
+    /// Says an interim to whoever listens now, and tells how many replicas do. A loss costs nothing:
+    /// another follows.
+    pub async fn say(&self, interim: &Text) -> Result<u64, Error> {
         self.history.say(&self.claim, interim).await
     }
 

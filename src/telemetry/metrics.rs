@@ -61,6 +61,12 @@ pub struct Metrics {
     pub usage_rows: Counter<u64>,
     /// Usage checkpoints waiting to be written.
     pub usage_pending: UpDownCounter<i64>,
+    /// Sessions that were to be gone on with, by `outcome` (`resumed`, or the code of an error).
+    pub resumes: Counter<u64>,
+    /// Sessions that a drain sent elsewhere, by `step` (`told`, `stayed`).
+    pub migrations: Counter<u64>,
+    /// Audio without a transcript, in milliseconds, by `reason`.
+    pub audio_lost_ms: Counter<u64>,
     /// Finals on their way into a room, by `outcome`.
     pub room_finals: Counter<u64>,
     /// Viewers of rooms on this replica.
@@ -129,6 +135,9 @@ impl Metrics {
             password_hashes: counter("password_hashes"),
             usage_rows: counter("usage_rows"),
             usage_pending: gauge("usage_pending"),
+            resumes: counter("resumes"),
+            migrations: counter("migrations"),
+            audio_lost_ms: counter("audio_lost_ms"),
             room_finals: counter("room_finals"),
             room_viewers: gauge("room_viewers"),
             room_recoveries: counter("room_recoveries"),

@@ -38,6 +38,7 @@ mod pages;
 #[cfg(feature = "local-speech")]
 mod real_speech;
 mod redis_rights;
+mod resume;
 mod secret_rotation;
 mod sockets;
 mod startup;

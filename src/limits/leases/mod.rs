@@ -137,6 +137,14 @@ impl Drop for Held {
 }
 
 impl Lease {
+    /// Leaves the lease to the session's next owner, which takes it over; nobody does so within its
+    /// expiry, and it is free.
+    pub fn hand_over(self) {
+        if let Some(held) = &self.0 {
+            held.keeper.table().hand_over(held.session, held.grant);
+        }
+    }
+
     /// Why the session may not go on, if others took its place while this replica could not renew
     /// its lease.
     pub fn loss(&self) -> Option<Error> {

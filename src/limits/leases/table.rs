@@ -105,6 +105,13 @@ impl Table {
         true
     }
 
+    /// Lets a lease go to another replica: it is neither renewed nor given back here.
+    pub(super) fn hand_over(&mut self, session: SessionId, grant: u64) {
+        if self.entry(session, grant).is_some() {
+            self.entries.remove(&session);
+        }
+    }
+
     /// Everything that is to be given back; the caller sees to it.
     pub(super) fn take_freed(&mut self) -> Vec<Named> {
         std::mem::take(&mut self.freed)

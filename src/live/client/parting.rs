@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Client, Phase};
 use crate::{
-    live::{outcome::Outcome, wire::Close},
+    live::{inbox::Ending, outcome::Outcome, wire::Close},
     model::{Error, ErrorKind, SessionId},
     telemetry::log_patterns,
 };
@@ -52,7 +52,7 @@ impl Client {
     fn wind_up(&self) -> bool {
         let mut phase = self.lock();
         if let Phase::Running(id, inbox) = &*phase {
-            inbox.close();
+            inbox.close(Ending::Parked);
             *phase = Phase::Stopping(*id);
         }
         matches!(*phase, Phase::Stopping(_))

@@ -26,10 +26,12 @@ pub enum Ring {
 }
 
 impl Ring {
-    /// An empty ring for that audio.
-    pub fn new(format: AudioFormat) -> Self {
+    /// An empty ring for that audio, which begins there in the session where it is raw.
+    pub fn new(format: AudioFormat, origin_ms: u64) -> Self {
         match format {
-            AudioFormat::Raw(raw) if raw.frame_bytes().is_some() => Self::Raw(raw::Ring::new(raw)),
+            AudioFormat::Raw(raw) if raw.frame_bytes().is_some() => {
+                Self::Raw(raw::Ring::new(raw, origin_ms))
+            }
             AudioFormat::Raw(_) => Self::Whole(whole::Ring::default()),
             AudioFormat::Container(container) => match Cutter::of(container) {
                 Some(cutter) => Self::Cut(cut::Ring::new(cutter)),

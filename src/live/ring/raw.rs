@@ -19,12 +19,12 @@ pub struct Ring {
 }
 
 impl Ring {
-    pub(super) fn new(format: RawFormat) -> Self {
+    pub(super) fn new(format: RawFormat, origin_ms: u64) -> Self {
         let rate = format.bytes_per_second().unwrap_or(MAX_BYTES);
         Self {
             format,
             chunks: VecDeque::new(),
-            start_bytes: 0,
+            start_bytes: format.ms_to_bytes(origin_ms).unwrap_or(0),
             kept_bytes: 0,
             bound_bytes: (rate * MAX_SECONDS).min(MAX_BYTES),
             sent: 0,
@@ -115,7 +115,7 @@ mod tests {
             rewound in 0_u64..500,
         ) {
             let raw = RawFormat::DEFAULT;
-            let mut ring = Ring::new(raw);
+            let mut ring = Ring::new(raw, 0);
             let mut all = Vec::new();
             for (seq, size) in sizes.iter().enumerate() {
                 let bytes: Vec<u8> = (0..*size).map(|at| (all.len() + at) as u8).collect();
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn is_bounded_by_its_time() {
-        let mut ring = Ring::new(RawFormat::DEFAULT);
+        let mut ring = Ring::new(RawFormat::DEFAULT, 0);
         for seq in 0..30 {
             assert!(ring.has_room());
             ring.push(chunk(seq, vec![0; 32_000]));

@@ -1,0 +1,130 @@
+//! Where a session stands, as its next owner finds it, and what its client shows to go on.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::{
+    auth::{Purpose, Secrets},
+    model::{RawFormat, SessionId},
+};
+
+/// What all resume tokens are sealed under.
+const NAME: &str = "live";
+/// Longer texts are no tokens.
+const LONGEST: usize = 8192;
+
+/// What became of a session, as far as its owner got.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Standing {
+    /// It runs, or its owner died.
+    #[default]
+    Running,
+    /// Its owner has let go of it: its client went away, or another owner asked.
+    Parked,
+    /// Its client stopped it, or it failed: it does not go on.
+    Over,
+}
+
+/// Where a session stands. What is stored of it reaches exactly so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bookmark {
+    /// The replica that owns it.
+    pub replica: Uuid,
+    /// What became of it.
+    pub standing: Standing,
+    /// F: the end of the last stored final, or of silence after it, in milliseconds of session audio.
+    pub covered_ms: u64,
+    /// The number of the last final.
+    pub n: u64,
+    /// The first chunk that is not wholly covered.
+    pub next_seq: u64,
+    /// Where that chunk begins, in milliseconds of session audio.
+    pub next_seq_ms: u64,
+    /// Up to where usage is durable, in milliseconds of session audio.
+    pub billed_ms: u64,
+    /// Raw audio, once that is known; a container cannot be gone on with.
+    pub format: Option<RawFormat>,
+    /// Numbers that speakers were given.
+    pub speakers: u32,
+    /// Audio that was declared lost, in milliseconds, by reason.
+    pub lost: Vec<(String, u64)>,
+}
+
+impl Bookmark {
+    /// As text that only the service can have written.
+    pub fn seal(&self, secrets: &Secrets, session: SessionId) -> serde_json::Result<String> {
+        secrets.seal(Purpose::Bookmark, &session.to_string(), self)
+    }
+
+    /// What such a text says.
+    pub fn open(secrets: &Secrets, session: SessionId, sealed: &str) -> Option<Self> {
+        secrets.open(Purpose::Bookmark, &session.to_string(), sealed)
+    }
+
+    /// Whether the session's audio can be gone on with: a container only from its first byte.
+    pub const fn is_resumable(&self) -> bool {
+        self.format.is_some() || self.covered_ms == 0
+    }
+}
+
+/// What a resume token says: the facts of a session that never change.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Resumable {
+    /// The session.
+    pub session: SessionId,
+    /// The account that it belongs to.
+    pub account: String,
+    /// The room that it publishes to.
+    pub room: String,
+    /// Language of the socket that it began on.
+    pub language: String,
+    /// Its options, as the client gave them.
+    pub given: Map<String, Value>,
+}
+
+impl Resumable {
+    /// The token; only the service can have made it.
+    pub fn seal(&self, secrets: &Secrets) -> serde_json::Result<String> {
+        secrets.seal(Purpose::Resume, NAME, self).map(|sealed| URL_SAFE_NO_PAD.encode(sealed))
+    }
+
+    /// What a token says.
+    pub fn open(secrets: &Secrets, token: &str) -> Option<Self> {
+        let text = Some(token).filter(|text| text.len() <= LONGEST)?;
+        let sealed = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
+        secrets.open(Purpose::Resume, NAME, &sealed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_sealed_here_and_for_this_is_believed() {
+        let secrets = Secrets::new(Some("one secret".into()), None);
+        let others = Secrets::new(Some("another".into()), None);
+        let (session, stranger) = (SessionId::mint(), SessionId::mint());
+        let bookmark = Bookmark { n: 7, format: Some(RawFormat::DEFAULT), ..Bookmark::default() };
+        let sealed = bookmark.seal(&secrets, session).expect("sealed");
+        assert_eq!(Bookmark::open(&secrets, session, &sealed), Some(bookmark));
+        assert_eq!(Bookmark::open(&secrets, stranger, &sealed), None);
+        assert_eq!(Bookmark::open(&others, session, &sealed), None);
+
+        let token = Resumable {
+            session,
+            account: "user:7".to_owned(),
+            room: "meeting".to_owned(),
+            language: "en".to_owned(),
+            given: Map::new(),
+        };
+        let text = token.seal(&secrets).expect("sealed");
+        assert_eq!(Resumable::open(&secrets, &text), Some(token));
+        assert_eq!(Resumable::open(&others, &text), None);
+        for garbage in ["", "x", &"A".repeat(LONGEST + 1), &text[1..]] {
+            assert_eq!(Resumable::open(&secrets, garbage), None);
+        }
+    }
+}

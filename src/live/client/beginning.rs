@@ -1,0 +1,148 @@
+//! How a client's sessions begin and end.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use serde_json::{Map, Value};
+
+use super::{Client, Phase};
+use crate::{
+    live::{
+        bookmark::Resumable,
+        inbox::{Ending, Inbox},
+        intake, options,
+        outcome::{Outcome, Receipt},
+        session::{Beginning, Plan, Session},
+        wire::{Close, Event, Failure, Notice, Report, SessionStarted},
+    },
+    model::{Error, ErrorKind, SessionId},
+    rooms::RoomName,
+    telemetry::{log_patterns, metrics::label},
+};
+
+/// How long after a loss a session can be gone on with, in milliseconds.
+pub const RESUME_WITHIN_MS: u64 = 120_000;
+
+impl Client {
+    /// Validates options and spawns the session, or tells the client why not.
+    pub(super) fn begin(&self, given: &Map<String, Value>) -> Option<(SessionId, Arc<Inbox>)> {
+        let options = match options::parse(given, self.caller.language, &self.service.live) {
+            Ok(options) => options,
+            Err(refusal) => {
+                let failure = refusal.failure(self.service.clock.timestamp());
+                self.outbox.push(Event::Error(failure));
+                return None;
+            }
+        };
+        if let Some(wanted) = &options.fell_back_from {
+            log_patterns::language_fell_back(&self.caller.principal.subject, wanted);
+        }
+        if let Err(error) = self.may_begin() {
+            self.fail(&error);
+            return None;
+        }
+        let id = SessionId::mint();
+        let room = options.room.clone().unwrap_or_else(|| RoomName::of(id));
+        let plan = Plan { id, room, options, beginning: Beginning::default() };
+        let inbox = Arc::new(Inbox::new(intake::inbox_bound(plan.options.stream.format), 0));
+        self.announce(&plan, given);
+        self.spawn(plan, inbox.clone());
+        Some((id, inbox))
+    }
+
+    pub(super) fn may_begin(&self) -> Result<(), Error> {
+        if self.standing.parting().is_some() {
+            return Err(Error::new(ErrorKind::Unauthenticated, "the credential has ended"));
+        }
+        // Who is told this needs no word for each chunk that follows.
+        let told = |_: &Error| self.told_not_ready.store(true, Ordering::Relaxed);
+        self.turned_away.check().inspect_err(told)?;
+        self.service.welcome()
+    }
+
+    fn announce(&self, plan: &Plan, given: &Map<String, Value>) {
+        let facts = Resumable {
+            session: plan.id,
+            account: self.caller.principal.account(),
+            room: plan.room.to_string(),
+            language: self.caller.language.as_str().to_owned(),
+            given: given.clone(),
+        };
+        self.outbox.push(Event::SessionStarted(SessionStarted {
+            session_id: plan.id.to_string(),
+            provider: self.service.live.name(),
+            model: self.service.live.model_for(&plan.options.stream),
+            language: plan.options.stream.language.as_str(),
+            room: facts.room.clone(),
+            resume_token: self.token(&facts),
+            resume_within_ms: RESUME_WITHIN_MS,
+            timestamp: self.service.clock.timestamp(),
+        }));
+    }
+
+    /// What lets its holder go on with a session.
+    pub(super) fn token(&self, facts: &Resumable) -> String {
+        // Plain data is always written; without a token there would just be no resuming.
+        facts.seal(&self.service.secrets).unwrap_or_default()
+    }
+
+    /// Runs a session beside the socket.
+    pub(super) fn spawn(&self, plan: Plan, inbox: Arc<Inbox>) {
+        let id = plan.id;
+        let (service, caller) = (self.service.clone(), self.caller.clone());
+        let session = Session::new(service, caller, plan, inbox.clone(), self.outbox.clone());
+        let client = self.clone();
+        self.service.shutdown.spawn(async move {
+            let (outcome, receipt) = Box::pin(session.run()).await;
+            inbox.close(Ending::Stopped);
+            client.ended(id, &outcome, receipt.as_ref());
+            // Not before the farewell: who waits for the last words must not wait for the database.
+            if let Some(receipt) = receipt
+                && let Some(ack) = receipt.acknowledged().await
+            {
+                client.outbox.push(ack);
+            }
+        });
+    }
+
+    /// The session is over: says so, and lets a new one start.
+    fn ended(&self, id: SessionId, outcome: &Outcome, receipt: Option<&Receipt>) {
+        let provider = label("provider", self.service.live.name());
+        let labels = [provider, label("outcome", outcome.name())];
+        self.service.metrics.live_sessions_ended.add(1, &labels);
+        if let Outcome::Refused(error) | Outcome::Failed(error) = outcome {
+            self.log_failure(id, outcome, error);
+            let mut failure = Failure::of(error, self.service.clock.timestamp());
+            failure.session_id = Some(id.to_string());
+            self.outbox.push(Event::Error(failure));
+        }
+        let mut phase = self.lock();
+        let ours = matches!(&*phase, Phase::Running(of, _) | Phase::Stopping(of) if *of == id);
+        let replaced = matches!(outcome, Outcome::Replaced);
+        let stopped = ours && !replaced && matches!(*phase, Phase::Stopping(_));
+        if ours {
+            *phase = Phase::Stopped;
+        }
+        drop(phase);
+        if stopped || matches!(outcome, Outcome::Finished) {
+            log_patterns::streaming_stopped(id, &self.caller.principal.subject);
+            let report = receipt.map(|receipt| receipt.report.clone());
+            self.outbox.push(self.stopped(Some(id), report));
+        }
+        if ours && replaced {
+            self.outbox.close(Close::Replaced);
+        } else if let Some(close) = self.standing.parting() {
+            self.outbox.close(close);
+        } else if self.service.shutdown.soft().is_cancelled() {
+            self.outbox.close(Close::Draining);
+        }
+    }
+
+    pub(super) fn stopped(&self, id: Option<SessionId>, report: Option<Report>) -> Event {
+        Event::StreamingStopped(Notice {
+            message: Notice::STOPPED,
+            session_id: id.map(|id| id.to_string()),
+            report,
+            timestamp: self.service.clock.timestamp(),
+        })
+    }
+}

@@ -1,0 +1,165 @@
+//! Taking a session over: its owner is asked to let go, and if it does not, it is fenced off.
+
+use std::{sync::Arc, time::Duration};
+
+use serde_json::{Map, Value};
+use tokio::time::{Instant, sleep};
+
+use super::{
+    LiveService,
+    bookmark::{Bookmark, Resumable, Standing},
+};
+use crate::{
+    auth::Principal,
+    model::{Error, ErrorKind, SessionId},
+    rooms::{Claim, Recorded, RoomName},
+};
+
+/// How long an owner that hears may take to let go.
+const PATIENCE: Duration = Duration::from_millis(1500);
+/// How often it is looked whether it has.
+const LOOK: Duration = Duration::from_millis(30);
+/// Finals of the session that its new owner remembers, and may tell again.
+const REMEMBERED: usize = 1000;
+
+/// What a client asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// The session.
+    pub session: SessionId,
+    /// What proves that it is the client's.
+    pub token: String,
+    /// The number of the client's next new chunk; those before are its backlog.
+    pub next_seq: u64,
+    /// The last final that it has seen.
+    pub last_n: u64,
+    /// The oldest chunk that it still has, and where that begins in milliseconds of session audio.
+    pub oldest: Option<(u64, u64)>,
+}
+
+/// A session that was taken over.
+#[derive(Debug)]
+pub struct Resumption {
+    /// What never changes of it.
+    pub facts: Resumable,
+    /// The right to tell its room.
+    pub claim: Claim,
+    /// Where it stands.
+    pub stands: Bookmark,
+    /// What it said last, in order.
+    pub finals: Vec<Arc<Recorded>>,
+}
+
+impl Wanted {
+    /// Reads the payload of `resume`.
+    pub fn read(payload: &Map<String, Value>) -> Result<Self, Error> {
+        let number = |name: &str| payload.get(name).and_then(Value::as_u64);
+        let text = |name: &str| payload.get(name).and_then(Value::as_str);
+        let lacks = |name: &str| Error::invalid(format!("resume needs {name}"));
+        let session = text("session_id").and_then(|id| id.parse().ok());
+        Ok(Self {
+            session: session.map(SessionId).ok_or_else(|| lacks("session_id"))?,
+            token: text("resume_token").ok_or_else(|| lacks("resume_token"))?.to_owned(),
+            next_seq: number("next_seq").ok_or_else(|| lacks("next_seq"))?,
+            last_n: number("last_n").ok_or_else(|| lacks("last_n"))?,
+            oldest: number("first_seq").zip(number("first_ms")),
+        })
+    }
+}
+
+impl LiveService {
+    /// Takes a session over for its user.
+    pub async fn take_over(
+        &self,
+        principal: &Principal,
+        wanted: &Wanted,
+    ) -> Result<Resumption, Error> {
+        self.open()?;
+        let (facts, room) = self.facts(principal, wanted)?;
+        let history = self.rooms.history();
+        let found = self.look_up(&room, wanted.session).await?;
+        may_go_on(&found)?;
+        self.have_released(&room, wanted.session, &found).await?;
+        let (claim, mark) = history.claim(&room, &facts.account, wanted.session, 0).await?;
+        let stands = self.read(wanted.session, mark)?;
+        may_go_on(&stands)?;
+        let finals = history.read_session(&room, wanted.session, 0, REMEMBERED).await?;
+        let stands =
+            Bookmark { replica: self.owners.replica(), standing: Standing::Running, ..stands };
+        let resumption = Resumption { facts, claim, stands, finals };
+        self.leave(&resumption).await?;
+        Ok(resumption)
+    }
+
+    fn facts(
+        &self,
+        principal: &Principal,
+        wanted: &Wanted,
+    ) -> Result<(Resumable, RoomName), Error> {
+        let refused =
+            || Error::new(ErrorKind::Forbidden, "the resume token is not of this session");
+        let facts = Resumable::open(&self.secrets, &wanted.token).ok_or_else(refused)?;
+        if facts.session != wanted.session {
+            return Err(refused());
+        }
+        if facts.account != principal.account() {
+            return Err(Error::new(ErrorKind::Forbidden, "the session belongs to another account"));
+        }
+        let room = facts.room.parse()?;
+        Ok((facts, room))
+    }
+
+    async fn look_up(&self, room: &RoomName, session: SessionId) -> Result<Bookmark, Error> {
+        let mark = self.rooms.history().read_mark(room, session).await?;
+        self.read(session, mark)
+    }
+
+    fn read(&self, session: SessionId, mark: Option<String>) -> Result<Bookmark, Error> {
+        let stands = mark.and_then(|mark| Bookmark::open(&self.secrets, session, &mark));
+        stands.ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, "the session is not known any more: start a new one")
+        })
+    }
+
+    /// Asks the owner to let go, and waits for it while it may.
+    async fn have_released(
+        &self,
+        room: &RoomName,
+        session: SessionId,
+        found: &Bookmark,
+    ) -> Result<(), Error> {
+        let until = Instant::now() + PATIENCE;
+        let mut stands = found.clone();
+        // Who was killed hears nothing, and holds nothing.
+        let heard = stands.standing == Standing::Running
+            && self.owners.ask(stands.replica, session).await?;
+        while heard && stands.standing == Standing::Running && Instant::now() < until {
+            sleep(LOOK).await;
+            stands = self.look_up(room, session).await?;
+        }
+        Ok(())
+    }
+
+    /// Says whose the session is from now on, so that the next to ask finds this replica.
+    async fn leave(&self, resumption: &Resumption) -> Result<(), Error> {
+        let Resumption { claim, stands, .. } = resumption;
+        let internal =
+            |error| Error::new(ErrorKind::Internal, "Internal server error").because(error);
+        let mark = stands.seal(&self.secrets, claim.session).map_err(internal)?;
+        if self.rooms.history().leave_mark(claim, &mark).await? {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Conflict, "another socket has taken the session over"))
+    }
+}
+
+fn may_go_on(stands: &Bookmark) -> Result<(), Error> {
+    if stands.standing == Standing::Over {
+        return Err(Error::new(ErrorKind::Conflict, "the session is over: start a new one"));
+    }
+    if !stands.is_resumable() {
+        let text = "audio in a container cannot be gone on with: start a new session";
+        return Err(Error::new(ErrorKind::Conflict, text));
+    }
+    Ok(())
+}

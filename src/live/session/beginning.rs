@@ -1,0 +1,142 @@
+//! How a session begins: at its start, or where its last owner left it.
+
+use std::sync::Arc;
+
+use super::Session;
+use crate::{
+    live::{
+        bookmark::Bookmark,
+        herald::{self, Herald},
+        trace::SessionTrace,
+    },
+    model::{AudioFormat, Error, ErrorKind, RawFormat},
+    rooms::{Claim, Position, Publisher, Recorded},
+    telemetry::Tracer,
+    transcripts,
+    usage::SessionStart,
+};
+
+/// Where a session begins.
+#[derive(Debug, Default)]
+pub struct Beginning {
+    /// Where it stands; the default is its start.
+    pub stands: Bookmark,
+    /// The right to tell its room, where it was taken over.
+    pub claim: Option<Claim>,
+    /// What it said before, in order.
+    pub finals: Vec<Arc<Recorded>>,
+    /// Audio that its client no longer has, in milliseconds of session audio.
+    pub gap: Option<(u64, u64)>,
+}
+
+impl Beginning {
+    /// Whether nobody owned the session before.
+    pub const fn is_fresh(&self) -> bool {
+        self.claim.is_none()
+    }
+
+    /// What the audio is, where its first bytes do not come again.
+    pub(super) fn format(&self) -> Option<RawFormat> {
+        self.stands.format.filter(|_| self.stands.next_seq > 0)
+    }
+}
+
+impl Session {
+    /// Makes the room the account's. While Redis is away, the room is told later.
+    pub(super) async fn claim_room(&mut self) -> Result<(), Error> {
+        if self.beginning.claim.is_some() {
+            return Ok(());
+        }
+        let account = self.caller.principal.account();
+        let claimed = self.service.rooms.history().claim(&self.room, &account, self.id, 0).await;
+        let claim = match claimed {
+            Ok((claim, _)) => claim,
+            Err(error) if error.kind == ErrorKind::Forbidden => return Err(error),
+            Err(error) => {
+                tracing::debug!(session_id = %self.id, ?error, "a room is claimed later");
+                let fence = self.service.clock.now().timestamp_millis().unsigned_abs();
+                Claim { room: self.room.clone(), account, session: self.id, fence }
+            }
+        };
+        self.beginning.claim = Some(claim);
+        Ok(())
+    }
+
+    pub(super) fn open_trace(&mut self) {
+        let sampled = self.service.tracer.clone().filter(Tracer::samples);
+        self.options.stream.report_sent = sampled.is_some();
+        self.trace = sampled.map(|tracer| {
+            let provider =
+                opentelemetry::KeyValue::new("transcribe.provider", self.service.live.name());
+            SessionTrace::begin(tracer, self.id, vec![provider])
+        });
+    }
+
+    /// Opens what keeps account of the session: its meter, its herald, its transcript.
+    pub(super) fn open_books(&mut self) {
+        let stream = &self.options.stream;
+        let owner = &self.caller.principal.owner;
+        let start = SessionStart {
+            session_id: self.id,
+            owner: owner.clone(),
+            service: self.service.live.name().into(),
+            model: self.service.live.model_for(stream),
+            language: stream.language.as_str().to_owned(),
+            diarize: stream.diarize,
+            billed_channels: stream.billed_channels(),
+            endpoint: crate::live::PATH.into(),
+            ip: self.caller.ip,
+            user_agent: self.caller.user_agent.clone(),
+            options: serde_json::json!({ "lang": stream.language.as_str() }),
+        };
+        let kept = transcripts::Start {
+            session_id: self.id,
+            owner: owner.clone(),
+            language: stream.language.as_str().to_owned(),
+            provider: self.service.live.name(),
+        };
+        let keeper = self.options.store.then(|| self.service.transcripts.keep(kept));
+        self.meter = Some(self.service.usage.resume(start, self.beginning.stands.billed_ms));
+        let Some(publisher) = self.publisher() else { return };
+        let ground = herald::Ground {
+            session: self.id,
+            from: self.beginning.stands.clone(),
+            publisher,
+            keeper,
+            secrets: self.service.secrets.clone(),
+            metrics: self.service.metrics.clone(),
+        };
+        self.herald = Some(Herald::send(ground, &self.service.shutdown));
+    }
+
+    /// The way into the room, with what was said before in mind.
+    fn publisher(&mut self) -> Option<Publisher> {
+        let claim = self.beginning.claim.clone()?;
+        let said = std::mem::take(&mut self.beginning.finals);
+        let at = said.last().map_or_else(Position::default, |last| last.position);
+        let texts = said.iter().map(|recorded| recorded.text.clone());
+        let publisher = self.service.rooms.publisher(claim);
+        Some(publisher.resumed(texts, self.beginning.stands.n, at))
+    }
+
+    /// Where the session stands once everything up to `covered_ms` is told.
+    pub(super) fn bookmark(&self, covered_ms: u64) -> Bookmark {
+        let (next_seq, next_seq_ms) = self.timeline.chunk_at(covered_ms);
+        let format = match self.options.stream.format {
+            AudioFormat::Raw(raw) if raw.frame_bytes().is_some() => Some(raw),
+            _ => None,
+        };
+        Bookmark {
+            replica: self.service.owners.replica(),
+            covered_ms,
+            n: self.last_n,
+            // A header lies before the first audio, and is needed again with it.
+            next_seq: if next_seq_ms == 0 { 0 } else { next_seq },
+            next_seq_ms,
+            billed_ms: self.meter.as_ref().map_or(0, |meter| *meter.durable_ms().borrow()),
+            format,
+            lost: self.lost.clone().into_iter().collect(),
+            ..Bookmark::default()
+        }
+    }
+}

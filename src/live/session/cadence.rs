@@ -1,0 +1,96 @@
+//! What a session does every second: moves its cursors, and hurries what waits too long.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Outcome, Session};
+use crate::live::{
+    upstream::Upstream,
+    wire::{AudioAck, Event},
+};
+
+/// How often cursors are looked at.
+pub(super) const TICK: Duration = Duration::from_secs(1);
+/// A client that follows the protocol hears something every other tick, however late one is.
+const HEARD: Duration = Duration::from_millis(1500);
+/// Audio that waits this long for a final is asked for.
+const FINALIZE_AFTER_MS: u64 = 20_000;
+/// Without audio for this long, a final of what was said is asked for.
+const WIND_UP_AFTER: Duration = Duration::from_millis(1500);
+/// Less audio than this holds no word worth asking for.
+const WIND_UP_MS: u64 = 100;
+
+impl Session {
+    pub(super) fn tick(&mut self, upstream: &mut Upstream) -> Option<Outcome> {
+        let covered_ms = upstream.covered_ms();
+        if self.checked_at.elapsed() >= self.service.checkpoint {
+            self.checked_at = Instant::now();
+            self.note(covered_ms);
+            let told_ms = self.told_ms();
+            if let Some(meter) = &mut self.meter {
+                meter.checkpoint(told_ms);
+            }
+        }
+        let durable_ms = self.meter.as_ref().map(|meter| *meter.durable_ms().borrow());
+        self.acknowledge(durable_ms.unwrap_or(0));
+        self.hurry(upstream, covered_ms);
+        if let Err(refusal) = self.place.look(self.received_at.elapsed()) {
+            return Some(Outcome::Failed(refusal));
+        }
+        self.leave_if_mute(upstream)
+    }
+
+    /// Notes where the session stands, if silence moved it on.
+    fn note(&mut self, covered_ms: u64) {
+        if covered_ms <= self.noted_ms {
+            return;
+        }
+        self.noted_ms = covered_ms;
+        if let Some(herald) = &self.herald {
+            herald.note(self.bookmark(covered_ms));
+        }
+    }
+
+    /// Up to where the next owner would find everything: only that is billed, and acknowledged.
+    pub(super) fn told_ms(&self) -> u64 {
+        self.herald.as_ref().map_or(0, |herald| herald.told().borrow().covered_ms)
+    }
+
+    /// Asks for the final of audio that has waited long, or that nothing follows; lets a connection
+    /// go that nobody has spoken through for a while.
+    fn hurry(&mut self, upstream: &mut Upstream, covered_ms: u64) {
+        let waiting_ms = self.received_ms.saturating_sub(covered_ms.max(self.finalize_asked_ms));
+        let idle = self.received_at.elapsed();
+        let asked = if waiting_ms >= FINALIZE_AFTER_MS {
+            upstream.finalize()
+        } else {
+            idle >= WIND_UP_AFTER && waiting_ms >= WIND_UP_MS && upstream.wind_up()
+        };
+        if asked {
+            self.finalize_asked_ms = self.received_ms;
+        }
+        if idle >= self.service.idle {
+            upstream.rest();
+        }
+    }
+
+    /// Tells how far audio is durable when that moved, and otherwise often enough to be alive.
+    fn acknowledge(&mut self, acked_ms: u64) {
+        if acked_ms == self.acked_ms && self.acked_at.elapsed() < HEARD {
+            return;
+        }
+        (self.acked_ms, self.acked_at) = (acked_ms, Instant::now());
+        let ack = self.ack(acked_ms);
+        self.outbox.push(Event::AudioAck(ack));
+    }
+
+    pub(super) fn ack(&mut self, acked_ms: u64) -> AudioAck {
+        AudioAck {
+            session_id: self.id.to_string(),
+            acked_seq: self.timeline.acknowledge(acked_ms),
+            acked_ms,
+            timestamp: self.service.clock.timestamp(),
+        }
+    }
+}

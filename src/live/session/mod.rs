@@ -1,0 +1,202 @@
+//! One live session: the only task that owns its stream, its cursors and its bill.
+
+mod beginning;
+mod cadence;
+mod ending;
+mod turns;
+mod words;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use tokio::{
+    sync::OwnedSemaphorePermit,
+    time::{Instant, Interval},
+};
+
+pub use beginning::Beginning;
+
+use super::{
+    LiveService,
+    caller::Caller,
+    herald::Herald,
+    inbox::{Ending, Inbox},
+    intake::{self, Intake},
+    options::Options,
+    outbox::Outbox,
+    outcome::{Outcome, Receipt},
+    owners::Ownership,
+    place::Place,
+    timeline::Timeline,
+    trace::SessionTrace,
+    upstream::Upstream,
+};
+use crate::{
+    model::{AudioChunk, AudioFormat, Error, SessionId},
+    rooms::RoomName,
+    telemetry::metrics::label,
+    usage::Meter,
+};
+
+/// What a session is made from.
+pub struct Plan {
+    /// Its id.
+    pub id: SessionId,
+    /// Where it publishes.
+    pub room: RoomName,
+    /// How it is to be transcribed.
+    pub options: Options,
+    /// Where it begins.
+    pub beginning: Beginning,
+}
+
+/// Everything that one session owns.
+pub struct Session {
+    id: SessionId,
+    room: RoomName,
+    service: LiveService,
+    caller: Arc<Caller>,
+    options: Options,
+    beginning: Beginning,
+    inbox: Arc<Inbox>,
+    place: Place,
+    outbox: Arc<Outbox>,
+    owned: Ownership,
+    timeline: Timeline,
+    trace: Option<SessionTrace>,
+    meter: Option<Meter>,
+    herald: Option<Herald>,
+    /// The number of the last final, or of the last thing numbered like one.
+    last_n: u64,
+    received_ms: u64,
+    received_at: Instant,
+    finalize_asked_ms: u64,
+    checked_at: Instant,
+    noted_ms: u64,
+    acked_ms: u64,
+    acked_at: Instant,
+    /// Audio that has no transcript, in milliseconds, by reason.
+    lost: BTreeMap<String, u64>,
+    /// Bytes that the owner before is done with, at the beginning of what comes.
+    excess_bytes: u64,
+}
+
+impl Session {
+    /// A session that waits for its first audio.
+    pub fn new(
+        service: LiveService,
+        caller: Arc<Caller>,
+        plan: Plan,
+        inbox: Arc<Inbox>,
+        outbox: Arc<Outbox>,
+    ) -> Self {
+        let Plan { id, room, options, beginning } = plan;
+        let place = Place::new(service.clone(), caller.clone(), id, inbox.clone());
+        let stands = &beginning.stands;
+        Self {
+            id,
+            room,
+            owned: service.owners.own(id),
+            service,
+            caller,
+            options,
+            inbox,
+            place,
+            outbox,
+            timeline: Timeline::from(stands.next_seq, stands.next_seq_ms),
+            trace: None,
+            meter: None,
+            herald: None,
+            last_n: stands.n,
+            received_ms: stands.covered_ms,
+            received_at: Instant::now(),
+            finalize_asked_ms: 0,
+            checked_at: Instant::now(),
+            noted_ms: stands.covered_ms,
+            acked_ms: 0,
+            acked_at: Instant::now(),
+            lost: stands.lost.iter().cloned().collect(),
+            excess_bytes: 0,
+            beginning,
+        }
+    }
+
+    /// Runs to the end: its last words are in the outbox and its usage is handed over.
+    pub async fn run(mut self) -> (Outcome, Option<Receipt>) {
+        let soft = self.service.shutdown.soft().clone();
+        let asked = self.owned.asked().clone();
+        let first = tokio::select! {
+            biased;
+            first = self.first() => first,
+            // Without audio there is nothing to hand over.
+            () = soft.cancelled() => Ok(None),
+            () = asked.cancelled() => return self.release_unused(),
+        };
+        match first {
+            Err(error) => (Outcome::Failed(error), None),
+            Ok(None) if self.beginning.is_fresh() => (Outcome::Silent, None),
+            Ok(None) => Box::pin(self.end_unused()).await,
+            Ok(Some(intake)) => {
+                // Taken with the first audio: a session that sends none holds nobody's place.
+                let slot = match Box::pin(self.admit()).await {
+                    Ok(slot) => slot,
+                    Err(error) => return (Outcome::Refused(error), None),
+                };
+                self.options.stream.format = intake.format;
+                self.inbox.set_bound(intake::inbox_bound(intake.format));
+                self.open_trace();
+                self.open_books();
+                let gauge = [label("provider", self.service.live.name())];
+                let live_sessions = self.service.metrics.live_sessions.clone();
+                live_sessions.add(1, &gauge);
+                let outcome = Box::pin(self.stream(intake.first)).await;
+                live_sessions.add(-1, &gauge);
+                drop(slot);
+                outcome
+            }
+        }
+    }
+
+    /// The first audio. What the audio is was found out before, if a chunk of it is done with.
+    async fn first(&mut self) -> Result<Option<Intake>, Error> {
+        let Some(format) = self.beginning.format() else {
+            return intake::first(&self.inbox, &self.options).await;
+        };
+        let first = self.inbox.next().await;
+        Ok(first.map(|first| Intake { format: AudioFormat::Raw(format), first }))
+    }
+
+    /// Takes a slot of this replica, a place among the live sessions of all, and the room.
+    async fn admit(&mut self) -> Result<OwnedSemaphorePermit, Error> {
+        let slot = self.service.admit()?;
+        let hard = self.service.shutdown.hard().clone();
+        let taken = hard.run_until_cancelled(self.place.take()).await;
+        taken.unwrap_or_else(|| self.service.open())?;
+        Box::pin(self.claim_room()).await?;
+        Ok(slot)
+    }
+
+    async fn stream(mut self, first: AudioChunk) -> (Outcome, Option<Receipt>) {
+        let (live, metrics) = (self.service.live.clone(), self.service.metrics.clone());
+        let stands = &self.beginning.stands;
+        let (covered_ms, chunk_ms) = (stands.covered_ms, stands.next_seq_ms);
+        self.excess_bytes = self.bytes_at(covered_ms).saturating_sub(self.bytes_at(chunk_ms));
+        let options = self.options.stream.clone();
+        let mut upstream = Upstream::open(self.id, live, options, metrics, covered_ms);
+        if let Some((from_ms, to_ms)) = self.beginning.gap.take() {
+            self.gap(from_ms, to_ms, "client_buffer");
+        }
+        self.take(&mut upstream, first);
+        let outcome = self.turns(&mut upstream).await;
+        let covered_ms = upstream.covered_ms();
+        drop(upstream);
+        Box::pin(self.end(outcome, covered_ms)).await
+    }
+}
+
+fn ticker() -> Interval {
+    use tokio::time::{MissedTickBehavior, interval};
+    let mut tick = interval(cadence::TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    tick.reset();
+    tick
+}

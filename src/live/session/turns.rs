@@ -1,0 +1,147 @@
+//! What a session does next: one chunk, one word of its provider, or one of the reasons to end.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+use super::{Ending, Outcome, Session, ticker};
+use crate::{
+    live::{
+        migration::Migration,
+        upstream::{Upstream, Upstreamed},
+        wire::{Event, SpeechStarted, UtteranceEnd},
+    },
+    model::{AudioChunk, AudioFormat},
+    telemetry::{log_patterns, metrics::label},
+};
+
+/// How long the last words may take once no more audio comes.
+const FINISHING: Duration = Duration::from_secs(30);
+/// How long they may take where another owner waits.
+const RELEASING: Duration = Duration::from_millis(1200);
+
+impl Session {
+    /// Takes whatever comes next, until the session is over.
+    pub(super) async fn turns(&mut self, upstream: &mut Upstream) -> Outcome {
+        let shutdown = self.service.shutdown.clone();
+        let asked = self.owned.asked().clone();
+        let (mut tick, mut deadline, mut released) = (ticker(), None, false);
+        let mut migration = Migration::new(&self.service);
+        loop {
+            let finishing = deadline.is_some();
+            let over = tokio::select! {
+                chunk = self.place.next(), if !finishing && upstream.has_room() => match chunk {
+                    Ok(Some(chunk)) => {
+                        self.take(upstream, chunk);
+                        None
+                    }
+                    Ok(None) => {
+                        upstream.finish();
+                        deadline = Some(Instant::now() + FINISHING);
+                        None
+                    }
+                    Err(refusal) => Some(Outcome::Failed(refusal)),
+                },
+                learned = upstream.next() => self.learn(upstream, learned),
+                _ = tick.tick() => self.tick(upstream),
+                step = migration.next(), if !finishing => {
+                    self.migrate(step);
+                    None
+                }
+                // The audio that waits is sent to the next owner again.
+                () = asked.cancelled(), if !released => {
+                    released = true;
+                    self.inbox.close(Ending::Released);
+                    upstream.finish();
+                    deadline = Some(Instant::now() + RELEASING);
+                    None
+                }
+                // Cut, but not without handing over what is to be billed.
+                () = shutdown.hard().cancelled() => Some(Outcome::cut()),
+                () = sleep_until(deadline.unwrap_or_else(Instant::now)), if finishing => {
+                    Some(Outcome::late())
+                }
+            };
+            if let Some(outcome) = over.or_else(|| self.lost_outcome()) {
+                return if released { Outcome::Replaced } else { outcome };
+            }
+        }
+    }
+
+    pub(super) fn take(&mut self, upstream: &mut Upstream, mut chunk: AudioChunk) {
+        self.trim(&mut chunk);
+        if chunk.bytes.is_empty() {
+            return;
+        }
+        let end_ms = upstream.push(chunk.clone());
+        let end_ms = self.timeline.place(&chunk, end_ms);
+        self.received_ms = self.received_ms.max(end_ms);
+        self.received_at = Instant::now();
+        if let Some(trace) = &mut self.trace {
+            trace.queued(chunk.seq, chunk.bytes.len(), end_ms, chunk.received_at);
+        }
+    }
+
+    /// Cuts off what the owner before is done with.
+    fn trim(&mut self, chunk: &mut AudioChunk) {
+        let cut = self.excess_bytes.min(chunk.bytes.len() as u64);
+        self.excess_bytes -= cut;
+        chunk.bytes = chunk.bytes.slice(cut as usize..);
+    }
+
+    /// Where in the session's raw audio that moment lies.
+    pub(super) fn bytes_at(&self, ms: u64) -> u64 {
+        let AudioFormat::Raw(raw) = self.options.stream.format else { return 0 };
+        raw.ms_to_bytes(ms).unwrap_or(0)
+    }
+
+    fn learn(&mut self, upstream: &mut Upstream, learned: Upstreamed) -> Option<Outcome> {
+        match learned {
+            Upstreamed::Opened { model, request_id } => {
+                tracing::debug!(session = %self.id, model, request_id, "upstream opened");
+                self.finalize_asked_ms = 0;
+                let language = self.options.stream.language;
+                let provider = self.service.live.name();
+                let user = &self.caller.principal.subject;
+                log_patterns::stream_started(
+                    self.id,
+                    user,
+                    language,
+                    provider,
+                    request_id.as_deref(),
+                );
+            }
+            Upstreamed::Sent(seq, at) => {
+                if let Some(waited) = self.trace.as_mut().and_then(|trace| trace.sent(seq, at)) {
+                    let provider = label("provider", self.service.live.name());
+                    let waited_ms = waited.as_secs_f64() * 1000.0;
+                    self.service.metrics.send_latency_ms.record(waited_ms, &[provider]);
+                }
+            }
+            Upstreamed::Text { segment, speakers_reset } => {
+                self.text(*segment, speakers_reset, upstream.covered_ms());
+            }
+            Upstreamed::Covered(until_ms) => self.covered(until_ms),
+            Upstreamed::SpeechStarted(at_ms) => {
+                let session_id = self.id.to_string();
+                self.outbox.push(Event::SpeechStarted(SpeechStarted { session_id, at_ms }));
+            }
+            Upstreamed::UtteranceEnd(last_word_end_ms) => {
+                let session_id = self.id.to_string();
+                let event = UtteranceEnd { session_id, last_word_end_ms };
+                self.outbox.push(Event::UtteranceEnd(event));
+            }
+            Upstreamed::Finished => {
+                self.covered(upstream.covered_ms());
+                return Some(Outcome::Finished);
+            }
+            Upstreamed::Failed(error) => return Some(Outcome::Failed(error.into())),
+        }
+        None
+    }
+
+    /// Leaves a provider that is mute; what that ends in, if in anything.
+    pub(super) fn leave_if_mute(&mut self, upstream: &mut Upstream) -> Option<Outcome> {
+        upstream.leave_if_mute().and_then(|left| self.learn(upstream, left))
+    }
+}

@@ -1,0 +1,141 @@
+//! What a session tells: its client at once, its room beside it.
+
+use super::{Outcome, Session};
+use crate::{
+    live::{
+        herald::{Lost, Record},
+        migration::Step,
+        outbox::Letter,
+        wire::{Event, Gap, Migrate, Transcription},
+    },
+    model::{Error, ErrorKind, Segment},
+    telemetry::metrics::label,
+};
+
+impl Session {
+    /// Text, interim or final.
+    pub(super) fn text(&mut self, segment: Segment, speakers_reset: bool, covered_ms: u64) {
+        let kind = if segment.is_final { "final" } else { "interim" };
+        self.service.metrics.transcripts.add(1, &[label("kind", kind)]);
+        let n = self.last_n + 1;
+        let mut transcription = self.transcription(segment.clone(), n);
+        transcription.speakers_reset = speakers_reset;
+        let event = Event::Transcription(Box::new(transcription));
+        if !segment.is_final {
+            self.say(n, &event);
+            return self.outbox.push(event);
+        }
+        let end_ms = segment.end_ms;
+        self.measure(end_ms);
+        let delivery = self.trace.as_mut().and_then(|trace| trace.covered(end_ms, Some(n)));
+        // Channels that are transcribed each by itself are done with only together.
+        let alone = segment.channel.1 <= 1;
+        let covered_ms = if alone { covered_ms.max(end_ms) } else { covered_ms };
+        self.number(&event, Some(segment), covered_ms);
+        self.outbox.post(Letter { event, delivery });
+    }
+
+    /// Audio that has no transcript, in its place among the finals.
+    pub(super) fn gap(&mut self, from_ms: u64, to_ms: u64, reason: &'static str) {
+        let lost_ms = to_ms.saturating_sub(from_ms);
+        *self.lost.entry(reason.to_owned()).or_default() += lost_ms;
+        self.service.metrics.audio_lost_ms.add(lost_ms, &[label("reason", reason)]);
+        let event = Event::Gap(Gap {
+            session_id: self.id.to_string(),
+            n: self.last_n + 1,
+            from_ms,
+            to_ms,
+            reason,
+            timestamp: self.service.clock.timestamp(),
+        });
+        self.number(&event, None, to_ms);
+        self.outbox.push(event);
+    }
+
+    /// Gives an event the next number and hands it to the room.
+    pub(super) fn number(&mut self, event: &Event, segment: Option<Segment>, covered_ms: u64) {
+        self.last_n += 1;
+        let stands = self.bookmark(covered_ms);
+        self.noted_ms = self.noted_ms.max(covered_ms);
+        let Some(herald) = &self.herald else { return };
+        match event.to_json() {
+            Ok(body) => herald.tell(Record { n: self.last_n, body, segment }, stands),
+            Err(error) => tracing::error!(%error, "an event cannot be written"),
+        }
+    }
+
+    /// Interims go to the room only where somebody listens.
+    fn say(&self, n: u64, event: &Event) {
+        let Some(herald) = self.herald.as_ref().filter(|herald| herald.is_heard()) else { return };
+        if let Ok(body) = event.to_json() {
+            herald.say(n, body);
+        }
+    }
+
+    /// What the herald found out that ends the session, if it did.
+    pub(super) fn lost_outcome(&self) -> Option<Outcome> {
+        let told = self.herald.as_ref()?.told();
+        let lost = told.borrow().lost?;
+        Some(match lost {
+            Lost::Replaced => Outcome::Replaced,
+            Lost::Forbidden => {
+                let text = "the room belongs to another account";
+                Outcome::Failed(Error::new(ErrorKind::Forbidden, text))
+            }
+        })
+    }
+
+    /// One step out of a replica that drains.
+    pub(super) fn migrate(&mut self, step: Step) {
+        match step {
+            Step::Tell { reconnect_after_ms, deadline_ms } => {
+                self.service.metrics.migrations.add(1, &[label("step", "told")]);
+                self.outbox.push(Event::Migrate(Migrate {
+                    session_id: self.id.to_string(),
+                    reconnect_after_ms,
+                    deadline_ms,
+                    timestamp: self.service.clock.timestamp(),
+                }));
+            }
+            Step::Finish => {
+                self.service.metrics.migrations.add(1, &[label("step", "stayed")]);
+                self.inbox.close(super::Ending::Parked);
+            }
+        }
+    }
+
+    fn measure(&self, end_ms: u64) {
+        if let Some(age) = self.timeline.age_of(end_ms) {
+            let provider = label("provider", self.service.live.name());
+            let age_ms = age.as_secs_f64() * 1000.0;
+            self.service.metrics.final_latency_ms.record(age_ms, &[provider]);
+        }
+    }
+
+    fn transcription(&self, segment: Segment, n: u64) -> Transcription {
+        Transcription {
+            transcript: segment.transcript,
+            is_final: segment.is_final,
+            confidence: segment.confidence,
+            timestamp: self.service.clock.timestamp(),
+            speech_final: segment.speech_final,
+            session_id: self.id.to_string(),
+            n,
+            start_ms: segment.start_ms,
+            end_ms: segment.end_ms,
+            speaker: segment.words.first().and_then(|word| word.speaker),
+            words: segment.words,
+            speakers_reset: false,
+            channel: (segment.channel.1 > 1).then_some(segment.channel.0),
+            timing: segment.timing,
+            provider: self.service.live.name(),
+        }
+    }
+
+    /// Audio that only silence covered has no final to be delivered with.
+    pub(super) fn covered(&mut self, until_ms: u64) {
+        if let Some(silence) = self.trace.as_mut().and_then(|trace| trace.covered(until_ms, None)) {
+            silence.delivered();
+        }
+    }
+}
