@@ -88,15 +88,9 @@ struct Open {
 }
 
 impl Upstream {
-    /// Starts to connect at once. Audio begins at `origin_ms` of the session's, which is its start
-    /// unless it was taken over.
-    pub fn open(
-        session: SessionId,
-        live: Live,
-        options: StreamOptions,
-        metrics: Metrics,
-        origin_ms: u64,
-    ) -> Self {
+    /// Starts to connect at once, for audio that begins at `origin_ms` of the session's.
+    #[rustfmt::skip]
+    pub fn open(session: SessionId, live: Live, options: StreamOptions, metrics: Metrics, origin_ms: u64) -> Self {
         let mut said = Said::new(options.billed_channels());
         said.cover(origin_ms);
         Self {

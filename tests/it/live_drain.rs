@@ -48,7 +48,7 @@ fn assert_farewell(heard: &[Value]) {
 async fn a_drain_delivers_the_last_words() {
     // Slow enough for others to knock while the last words are on their way.
     let config = Config { latency: Duration::from_secs(2), ..numbered() };
-    let app = Setup::new().deepgram(config).start().await;
+    let app = Setup::new().with("DRAIN_SECONDS", "8").deepgram(config).start().await;
     let mut client = app.socketio().await;
     let mut socket = app.websocket().await;
     let mut idle = app.socketio().await;

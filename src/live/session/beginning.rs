@@ -106,7 +106,10 @@ impl Session {
             secrets: self.service.secrets.clone(),
             metrics: self.service.metrics.clone(),
         };
-        self.herald = Some(Herald::send(ground, &self.service.shutdown));
+        let herald = Herald::send(ground, &self.service.shutdown);
+        // From its first audio on, others find the session.
+        herald.note(self.bookmark(self.beginning.stands.covered_ms));
+        self.herald = Some(herald);
     }
 
     /// The way into the room, with what was said before in mind.

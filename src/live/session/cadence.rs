@@ -27,13 +27,12 @@ impl Session {
         if self.checked_at.elapsed() >= self.service.checkpoint {
             self.checked_at = Instant::now();
             self.note(covered_ms);
-            let told_ms = self.told_ms();
             if let Some(meter) = &mut self.meter {
-                meter.checkpoint(told_ms);
+                meter.checkpoint(covered_ms);
             }
         }
-        let durable_ms = self.meter.as_ref().map(|meter| *meter.durable_ms().borrow());
-        self.acknowledge(durable_ms.unwrap_or(0));
+        let durable_ms = self.meter.as_ref().map_or(0, |meter| *meter.durable_ms().borrow());
+        self.acknowledge(durable_ms.min(self.told_ms()));
         self.hurry(upstream, covered_ms);
         if let Err(refusal) = self.place.look(self.received_at.elapsed()) {
             return Some(Outcome::Failed(refusal));
@@ -52,7 +51,7 @@ impl Session {
         }
     }
 
-    /// Up to where the next owner would find everything: only that is billed, and acknowledged.
+    /// Up to where the next owner would find everything: only that is acknowledged.
     pub(super) fn told_ms(&self) -> u64 {
         self.herald.as_ref().map_or(0, |herald| herald.told().borrow().covered_ms)
     }

@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use super::{Ending, Outcome, Receipt, Session};
 use crate::live::{
     bookmark::{Bookmark, Standing},
-    herald::{Ended, Herald, Lost},
+    herald::Ended,
     wire::{Event, Report, SessionEnded},
 };
 
@@ -22,16 +22,18 @@ impl Session {
         covered_ms: u64,
     ) -> (Outcome, Option<Receipt>) {
         // A session that ends by itself is over, unless something else closed its inbox before.
-        let ending = self.inbox.close(Ending::Stopped);
-        let replaced = matches!(outcome, Outcome::Replaced);
-        let standing = match ending {
+        let standing = match self.inbox.close(Ending::Stopped) {
             Ending::Stopped => Standing::Over,
             Ending::Parked | Ending::Released => Standing::Parked,
         };
         let report = self.report(covered_ms);
-        let told_ms = self.tell_end(&outcome, standing, covered_ms, &report).await;
-        // What another owner will say again is billed by that one.
-        let billed_ms = if replaced { told_ms } else { covered_ms };
+        let billed_ms = if matches!(outcome, Outcome::Replaced) {
+            // What another owner will say again is billed by that one.
+            self.tell_standing(Standing::Parked, covered_ms, None).await
+        } else {
+            self.tell_end(&outcome, standing, covered_ms, &report).await;
+            covered_ms
+        };
         let Some(meter) = self.meter.take() else { return (outcome, None) };
         let durable_ms = meter.durable_ms();
         meter.finish(billed_ms);
@@ -39,23 +41,17 @@ impl Session {
         (outcome, Some(receipt))
     }
 
-    /// Tells the room that the session ended, or where its next owner goes on; up to where it was
-    /// told in time.
+    /// Tells the room how the session ended. A replica that drains waits until it is told: the
+    /// herald would be cut.
     async fn tell_end(
         &mut self,
         outcome: &Outcome,
         standing: Standing,
         covered_ms: u64,
         report: &Report,
-    ) -> u64 {
-        let stands = Bookmark { standing, ..self.bookmark(covered_ms) };
-        let finals = self.last_n;
-        let Some(herald) = self.herald.take() else { return covered_ms };
-        if herald.told().borrow().lost.is_some() {
-            return self.beginning.stands.covered_ms.max(herald.told().borrow().covered_ms);
-        }
+    ) {
+        let ended = Ended { outcome: outcome.name(), finals: self.last_n, audio_ms: covered_ms };
         if standing == Standing::Over {
-            self.herald = Some(herald);
             let event = Event::SessionEnded(SessionEnded {
                 session_id: self.id.to_string(),
                 room: self.room.to_string(),
@@ -65,12 +61,35 @@ impl Session {
                 timestamp: self.service.clock.timestamp(),
             });
             self.number(&event, None, covered_ms);
-            let Some(herald) = self.herald.take() else { return covered_ms };
-            let stands = Bookmark { n: self.last_n, ..stands };
-            return put_away(herald, stands, Some((outcome.name(), finals))).await;
         }
-        let ended = (!matches!(outcome, Outcome::Replaced)).then(|| (outcome.name(), finals));
-        put_away(herald, stands, ended).await
+        if self.service.shutdown.soft().is_cancelled() {
+            let _told_ms = self.tell_standing(standing, covered_ms, Some(ended)).await;
+        } else if let Some(herald) = self.herald.take() {
+            herald.note(Bookmark { standing, ..self.bookmark(covered_ms) });
+            herald.end(ended);
+        }
+    }
+
+    /// Leaves word of where the session stands; up to where the room was told in time.
+    async fn tell_standing(
+        &mut self,
+        standing: Standing,
+        covered_ms: u64,
+        ended: Option<Ended>,
+    ) -> u64 {
+        let Some(herald) = self.herald.take() else { return covered_ms };
+        let mut told = herald.told();
+        herald.note(Bookmark { standing, ..self.bookmark(covered_ms) });
+        if let Some(ended) = ended {
+            herald.end(ended);
+        }
+        drop(herald);
+        // The sender is gone once the last mark was left, or given up.
+        let over = async { while told.changed().await.is_ok() {} };
+        if timeout(LAST_TELLING, over).await.is_err() {
+            tracing::debug!(session_id = %self.id, "a session ends before its room was told");
+        }
+        told.borrow().covered_ms
     }
 
     /// Nobody has sent audio, and another owner asks.
@@ -91,7 +110,7 @@ impl Session {
         let stands = Bookmark { standing: Standing::Parked, ..self.beginning.stands.clone() };
         self.open_books();
         if let Some(herald) = self.herald.take() {
-            let _told_ms = Box::pin(put_away(herald, stands, None)).await;
+            herald.note(stands);
         }
         (Outcome::Silent, None)
     }
@@ -105,27 +124,5 @@ impl Session {
             lost_ms,
             lost: self.lost.clone(),
         }
-    }
-}
-
-/// Lets the herald go with its last message; up to where it told in time.
-async fn put_away(herald: Herald, stands: Bookmark, ended: Option<(&'static str, u64)>) -> u64 {
-    let covered_ms = stands.covered_ms;
-    let mut told = herald.told();
-    herald.note(stands);
-    if let Some((outcome, finals)) = ended {
-        herald.end(Ended { outcome, finals, audio_ms: covered_ms });
-    }
-    drop(herald);
-    // The sender is gone once the last mark was left, or given up.
-    let over = async { while told.changed().await.is_ok() {} };
-    if timeout(LAST_TELLING, over).await.is_err() {
-        tracing::debug!("a session is put away before its room was told");
-    }
-    let told = told.borrow();
-    if told.lost == Some(Lost::Replaced) {
-        told.covered_ms
-    } else {
-        told.covered_ms.min(covered_ms)
     }
 }

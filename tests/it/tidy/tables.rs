@@ -87,7 +87,7 @@ fn close_codes() {
 
 #[test]
 fn every_close_is_in_the_list() {
-    let arms = body(&read("src/live/wire.rs"), "fn reason(self)").matches("=>").count();
+    let arms = body(&read("src/live/wire/close.rs"), "fn reason(self)").matches("=>").count();
     assert_eq!(arms, Close::ALL.len(), "mend: add the new close to Close::ALL");
 }
 
@@ -121,7 +121,7 @@ fn every_limited_action_has_the_variable_that_is_documented() {
 #[test]
 fn events_of_the_server() {
     let documented = first_column(&read(PROTOCOL), "Events from the server");
-    let real = literals(&body(&read("src/live/wire.rs"), "fn name(&self)"), "=> ");
+    let real = literals(&body(&read("src/live/wire/mod.rs"), "fn name(&self)"), "=> ");
     same(documented, real, "correct the table of events in docs/PROTOCOL.md");
 }
 
