@@ -16,6 +16,8 @@ use super::payload::Payload;
 /// The first argument of `audio_chunk` or `audio_data`.
 pub struct Audio {
     shape: Shape,
+    /// The chunk's number, where the client counts.
+    pub seq: Option<u64>,
 }
 
 enum Shape {
@@ -40,6 +42,8 @@ struct Fields<'a> {
     placeholder: bool,
     #[serde(borrow, default)]
     audio_chunk: Option<Chunk<'a>>,
+    #[serde(default)]
+    seq: Option<Json>,
 }
 
 #[derive(Deserialize)]
@@ -79,33 +83,38 @@ impl<A: Adapter> FromMessageParts<A> for Audio {
             }
             Value::Bytes(_) => ("", None),
         };
-        Ok(Self { shape: shape(text, binary) })
+        let (shape, seq) = shape(text, binary);
+        Ok(Self { shape, seq })
     }
 }
 
 /// Reads `["event", first, …]`; attachments stand beside it, placeholders where they belong.
-fn shape(event: &str, binary: Option<Bytes>) -> Shape {
+fn shape(event: &str, binary: Option<Bytes>) -> (Shape, Option<u64>) {
     let Ok(arguments) = serde_json::from_str::<Vec<&serde_json::value::RawValue>>(event) else {
-        return Shape::Other;
+        return (Shape::Other, None);
     };
-    let Some(first) = arguments.get(1) else { return Shape::Missing };
+    let Some(first) = arguments.get(1) else { return (Shape::Missing, None) };
     // An array would pass for the object whose fields it lists.
     if first.get().starts_with('[') {
-        return Shape::Other;
+        return (Shape::Other, None);
     }
     match serde_json::from_str::<Argument<'_>>(first.get()) {
-        Ok(Argument::Object(fields)) if fields.placeholder => {
-            binary.map_or(Shape::Other, Shape::Binary)
-        }
-        Ok(Argument::Object(fields)) => match fields.audio_chunk {
+        Ok(Argument::Object(fields)) => fields.shape(binary),
+        Ok(Argument::Text(text)) => (Shape::Text(text.into_owned()), None),
+        Err(_) => (Shape::Other, None),
+    }
+}
+
+impl Fields<'_> {
+    fn shape(self, binary: Option<Bytes>) -> (Shape, Option<u64>) {
+        let whole = |bytes| Shape::Object(Some(bytes), None);
+        let shape = match self.audio_chunk {
+            _ if self.placeholder => binary.map_or(Shape::Other, Shape::Binary),
             Some(Chunk::Text(text)) => Shape::Object(None, Some(text.into_owned())),
-            Some(Chunk::Placeholder { .. }) => {
-                binary.map_or(Shape::Other, |bytes| Shape::Object(Some(bytes), None))
-            }
+            Some(Chunk::Placeholder { .. }) => binary.map_or(Shape::Other, whole),
             None => Shape::Object(None, None),
-        },
-        Ok(Argument::Text(text)) => Shape::Text(text.into_owned()),
-        Err(_) => Shape::Other,
+        };
+        (shape, self.seq.as_ref().and_then(Json::as_u64))
     }
 }
 
@@ -138,7 +147,8 @@ mod tests {
     use super::*;
 
     fn payload(event: &str, binary: Option<&'static [u8]>, bare: bool) -> Payload {
-        Audio { shape: shape(event, binary.map(Bytes::from_static)) }.payload(bare)
+        let (shape, seq) = shape(event, binary.map(Bytes::from_static));
+        Audio { shape, seq }.payload(bare)
     }
 
     #[test]
@@ -158,5 +168,10 @@ mod tests {
         assert_eq!(payload(r#"["e",[]]"#, None, false), Payload::Unreadable);
         assert_eq!(payload(r#"["e",{"audio_chunk":7}]"#, None, false), Payload::Unreadable);
         assert_eq!(payload(r#"["e",{"audio_chunk":null}]"#, None, false), Payload::Empty);
+        for (seq, read) in [("7", Some(7)), ("\"7\"", None), ("-1", None), ("null", None)] {
+            let event = format!(r#"["e",{{"audio_chunk":"AAAA","seq":{seq}}}]"#);
+            assert_eq!(shape(&event, None).1, read, "{seq}");
+            assert_eq!(payload(&event, None, false), base64);
+        }
     }
 }

@@ -38,6 +38,8 @@ pub struct Bookmark {
     pub covered_ms: u64,
     /// The number of the last final.
     pub n: u64,
+    /// The end of the last final of each channel, where channels are transcribed each by itself.
+    pub said_ms: Vec<u64>,
     /// The first chunk that is not wholly covered.
     pub next_seq: u64,
     /// Where that chunk begins, in milliseconds of session audio.

@@ -128,9 +128,9 @@ impl Client {
     }
 
     /// Takes audio in. Never waits; what it returns is for doors with back-pressure.
-    pub fn audio(&self, payload: Payload, received_at: Instant) -> Taken {
+    pub fn audio(&self, payload: Payload, seq: Option<u64>, received_at: Instant) -> Taken {
         match payload.decode() {
-            Ok(Some(bytes)) => self.offer(bytes, received_at),
+            Ok(Some(bytes)) => self.offer(bytes, seq, received_at),
             Ok(None) => {
                 self.complain(0, log_patterns::empty_chunk);
                 Taken::Accepted
@@ -142,8 +142,8 @@ impl Client {
         }
     }
 
-    /// Offers decoded audio.
-    pub fn offer(&self, bytes: Bytes, received_at: Instant) -> Taken {
+    /// Offers decoded audio, with its number where the client counts.
+    pub fn offer(&self, bytes: Bytes, seq: Option<u64>, received_at: Instant) -> Taken {
         if self.standing.parting().is_some() {
             self.count_dropped("closed");
             return Taken::Refused;
@@ -156,7 +156,7 @@ impl Client {
             }
         };
         let length = bytes.len() as u64;
-        match inbox.push(bytes.clone(), received_at) {
+        match inbox.push(bytes.clone(), seq, received_at) {
             Ok(_seq) => {
                 self.told_overloaded.store(false, Ordering::Relaxed);
                 let door = [label("door", self.caller.door)];
@@ -165,6 +165,15 @@ impl Client {
                 Taken::Accepted
             }
             Err(Refused::Full) => Taken::Full(bytes, inbox),
+            Err(Refused::Known) => {
+                self.count_dropped("duplicate");
+                Taken::Accepted
+            }
+            Err(Refused::Ahead(next_seq)) => {
+                let text = format!("chunk {next_seq} is to come first");
+                let error = Error::new(ErrorKind::Conflict, text);
+                self.refuse_once(&self.told_overloaded, &error, "out_of_order")
+            }
             // The session is ending by itself and says why in a moment: no word before that.
             Err(Refused::Closed) => {
                 self.count_dropped("closed");

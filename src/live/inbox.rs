@@ -1,6 +1,7 @@
 //! Audio that waits for its session: in arrival order, bounded, filled without waiting.
 
 use std::{
+    cmp::Ordering,
     collections::VecDeque,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Instant,
@@ -28,9 +29,25 @@ struct State {
     bytes: usize,
     bound_bytes: usize,
     next_seq: u64,
+    /// Whether the client counts as we do; its first chunk tells.
+    counts: Option<bool>,
     ending: Option<Ending>,
     /// The right to take audio; it ends with that.
     lease: Option<Lease>,
+}
+
+impl State {
+    /// Refuses a chunk that is not the next, of a client that counts as we do.
+    fn check(&mut self, seq: Option<u64>) -> Result<(), Refused> {
+        let next_seq = self.next_seq;
+        let Some(seq) = seq else { return Ok(()) };
+        let counts = *self.counts.get_or_insert(seq == next_seq);
+        match seq.cmp(&next_seq) {
+            Ordering::Less if counts => Err(Refused::Known),
+            Ordering::Greater if counts => Err(Refused::Ahead(next_seq)),
+            _ => Ok(()),
+        }
+    }
 }
 
 enum Next {
@@ -57,6 +74,10 @@ pub enum Refused {
     Full,
     /// The session takes no more audio.
     Closed,
+    /// It came before.
+    Known,
+    /// The one of this number is to come first.
+    Ahead(u64),
 }
 
 impl Inbox {
@@ -67,6 +88,7 @@ impl Inbox {
             bytes: 0,
             bound_bytes,
             next_seq,
+            counts: None,
             ending: None,
             lease: None,
         };
@@ -78,12 +100,19 @@ impl Inbox {
         self.lock().bound_bytes = bound_bytes;
     }
 
-    /// Appends audio and returns its number. Never waits.
-    pub fn push(&self, bytes: Bytes, received_at: Instant) -> Result<u64, Refused> {
+    /// Appends audio and returns its number. Never waits. Where the client counts, what came before
+    /// is not taken twice, and nothing is taken out of order.
+    pub fn push(
+        &self,
+        bytes: Bytes,
+        seq: Option<u64>,
+        received_at: Instant,
+    ) -> Result<u64, Refused> {
         let mut state = self.lock();
         if state.ending.is_some() {
             return Err(Refused::Closed);
         }
+        state.check(seq)?;
         // A message larger than the bound is still taken when nothing else waits.
         if !state.chunks.is_empty() && state.bytes + bytes.len() > state.bound_bytes {
             return Err(Refused::Full);
@@ -203,7 +232,7 @@ mod tests {
     use super::*;
 
     fn push(inbox: &Inbox, bytes: &'static [u8]) -> Result<u64, Refused> {
-        inbox.push(Bytes::from_static(bytes), Instant::now())
+        inbox.push(Bytes::from_static(bytes), None, Instant::now())
     }
 
     #[tokio::test]
@@ -218,6 +247,20 @@ mod tests {
         assert_eq!(inbox.next().await.map(|chunk| chunk.seq), Some(1));
         assert!(inbox.next().await.is_none());
         assert!(inbox.next().await.is_none());
+    }
+
+    #[test]
+    fn a_client_that_counts_is_taken_in_its_order_and_once() {
+        let inbox = Inbox::new(100, 5);
+        let push = |seq| inbox.push(Bytes::from_static(b"x"), Some(seq), Instant::now());
+        assert_eq!(push(5), Ok(5));
+        assert_eq!(push(5), Err(Refused::Known));
+        assert_eq!(push(7), Err(Refused::Ahead(6)));
+        assert_eq!(push(6), Ok(6));
+        // Who counts otherwise is not listened to.
+        let inbox = Inbox::new(100, 0);
+        let push = |seq| inbox.push(Bytes::from_static(b"x"), Some(seq), Instant::now());
+        assert_eq!([push(1000), push(1000), push(3)], [Ok(0), Ok(1), Ok(2)]);
     }
 
     #[tokio::test]

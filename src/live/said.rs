@@ -18,6 +18,20 @@ impl Said {
         Self { until_ms: vec![0; usize::from(channels.max(1))] }
     }
 
+    /// As another left it; nothing yet, where that is not of so many channels.
+    pub fn resumed(channels: u16, until_ms: &[u64]) -> Self {
+        let fresh = Self::new(channels);
+        if until_ms.len() == fresh.until_ms.len() {
+            return Self { until_ms: until_ms.to_vec() };
+        }
+        fresh
+    }
+
+    /// The end of the last final of each channel.
+    pub fn until_ms(&self) -> &[u64] {
+        &self.until_ms
+    }
+
     /// The part of a segment that its channel has not said yet; a final is said from now on.
     pub fn unsaid(&mut self, segment: Segment) -> Option<Segment> {
         let until_ms = self.until_ms.get_mut(usize::from(segment.channel.0))?;

@@ -205,7 +205,8 @@ fn acknowledge(ack: AckSender) {
 
 /// Takes a chunk in before it returns. The acknowledgement means accepted.
 fn hear(client: &Client, audio: Audio, bare_base64: bool, ack: AckSender) -> Ready<()> {
-    let taken = match client.audio(audio.payload(bare_base64), Instant::now()) {
+    let seq = audio.seq;
+    let taken = match client.audio(audio.payload(bare_base64), seq, Instant::now()) {
         Taken::Full(..) => client.overloaded(),
         taken => taken,
     };

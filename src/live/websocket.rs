@@ -216,12 +216,12 @@ async fn read(client: &Client, stream: &mut SplitStream<Socket>) -> Option<Close
 /// Takes audio in, holding the sender back while its session is behind.
 async fn hear(client: &Client, bytes: Bytes) {
     let received_at = Instant::now();
-    let mut taken = client.audio(Payload::Binary(bytes), received_at);
+    let mut taken = client.audio(Payload::Binary(bytes), None, received_at);
     let deadline = received_at + BACK_PRESSURE;
     while let Taken::Full(bytes, inbox) = taken {
         let left = deadline.saturating_duration_since(Instant::now());
         taken = match timeout(left, inbox.room()).await {
-            Ok(()) => client.offer(bytes, received_at),
+            Ok(()) => client.offer(bytes, None, received_at),
             Err(_) => client.overloaded(),
         };
     }

@@ -95,6 +95,63 @@ async fn a_second_socket_wins_and_the_first_is_told() {
     assert_eq!(apps[0].metric("live_sessions", &[]) + apps[1].metric("live_sessions", &[]), 0);
 }
 
+/// The old socket is left only once the new one has the session, and the drain waits no longer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drain_sends_sessions_elsewhere() {
+    let mut apps =
+        Setup::new().with("DRAIN_SECONDS", "20").deepgram(numbered()).start_many(2).await;
+    let stays = apps.pop().expect("a replica");
+    let leaves = apps.pop().expect("another");
+    let (mut socket, mut known) = begin(&leaves, 20, json!({})).await;
+    let TestApp { running, deepgram: _deepgram, .. } = leaves;
+    let began = std::time::Instant::now();
+    let talk = async {
+        let told = oracle::listen_raw(&mut socket, SOON, |it| it["type"] == "migrate").await;
+        let deadline_ms = told.last().expect("told")["deadline_ms"].as_u64().expect("ms");
+        assert!((5_000..20_000).contains(&deadline_ms), "{deadline_ms}");
+        known.heard.extend(told);
+        let (_, heard) = go_on(&stays, known, 20, 10).await;
+        oracle::assert_whole(&heard, 30);
+        let end = oracle::listen_raw(&mut socket, SOON, |it| it["type"] == "closing").await;
+        assert_eq!(end.last().expect("a notice")["code"], json!(4501));
+    };
+    tokio::join!(running.stop(), talk);
+    assert!(began.elapsed() < Duration::from_secs(15), "nobody was left to wait for");
+}
+
+/// Channels have their finals one after the other, and are covered together.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn channels_are_gone_on_with_each_at_its_own_place() {
+    let apps = Setup::new().deepgram(numbered()).start_many(2).await;
+    let options = json!({ "channels": 2, "multichannel": true });
+    let stereo = NumberedAudio { bytes_per_second: 64_000, ..AUDIO };
+    let mut socket = apps[0].websocket().await;
+    let mut start = options;
+    start["type"] = json!("start_streaming");
+    socket.send_json(&start).await.expect("sent");
+    let heard = oracle::listen_raw(&mut socket, SOON, |it| it["type"] == "session_started").await;
+    let started = heard.last().expect("started").clone();
+    oracle::speak_raw(&mut socket, stereo, 0..20).await;
+    let heard = oracle::listen_raw(&mut socket, SOON, |it| it["is_final"] == true).await;
+    drop(socket);
+    let known = Known { started, heard };
+    let mut socket = apps[1].websocket().await;
+    socket.send_json(&known.resume(20)).await.expect("sent");
+    let answered = |it: &Value| it["type"] == "session_resumed";
+    let resumed = oracle::listen_raw(&mut socket, SOON, answered).await.pop().expect("an answer");
+    let from = resumed["next_seq"].as_u64().expect("a number") as u32;
+    oracle::speak_raw(&mut socket, stereo, from..30).await;
+    oracle::stop_raw(&mut socket).await;
+    let after = oracle::until_stopped_raw(&mut socket, SOON).await;
+    let counts = |it: &Value| it["n"].as_u64() <= resumed["last_n"].as_u64();
+    let mut heard: Vec<Value> = oracle::finals(&known.heard).into_iter().filter(counts).collect();
+    heard.extend(oracle::finals(&after));
+    for channel in 0..2 {
+        let of: Vec<Value> = heard.iter().filter(|it| it["channel"] == channel).cloned().collect();
+        assert_eq!(oracle::numbers(&of), (0..150).collect::<Vec<_>>(), "channel {channel}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn finals_that_were_missed_are_told_again() {
     let apps = Setup::new().deepgram(numbered()).start_many(2).await;

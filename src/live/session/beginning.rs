@@ -133,6 +133,7 @@ impl Session {
             replica: self.service.owners.replica(),
             covered_ms,
             n: self.last_n,
+            said_ms: self.said.as_ref().map_or_else(Vec::new, |said| said.until_ms().to_vec()),
             // A header lies before the first audio, and is needed again with it.
             next_seq: if next_seq_ms == 0 { 0 } else { next_seq },
             next_seq_ms,

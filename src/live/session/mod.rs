@@ -26,6 +26,7 @@ use super::{
     outcome::{Outcome, Receipt},
     owners::Ownership,
     place::Place,
+    said::Said,
     timeline::Timeline,
     trace::SessionTrace,
     upstream::Upstream,
@@ -78,6 +79,8 @@ pub struct Session {
     lost: BTreeMap<String, u64>,
     /// Bytes that the owner before is done with, at the beginning of what comes.
     excess_bytes: u64,
+    /// What each channel has said, where each is transcribed by itself: they are covered together.
+    said: Option<Said>,
 }
 
 impl Session {
@@ -116,6 +119,7 @@ impl Session {
             acked_at: Instant::now(),
             lost: stands.lost.iter().cloned().collect(),
             excess_bytes: 0,
+            said: None,
             beginning,
         }
     }
@@ -143,6 +147,9 @@ impl Session {
                 };
                 self.options.stream.format = intake.format;
                 self.inbox.set_bound(intake::inbox_bound(intake.format));
+                let channels = self.options.stream.billed_channels();
+                let said = || Said::resumed(channels, &self.beginning.stands.said_ms);
+                self.said = (channels > 1).then(said);
                 self.open_trace();
                 self.open_books();
                 let gauge = [label("provider", self.service.live.name())];

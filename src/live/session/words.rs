@@ -15,6 +15,11 @@ use crate::{
 impl Session {
     /// Text, interim or final.
     pub(super) fn text(&mut self, segment: Segment, speakers_reset: bool, covered_ms: u64) {
+        let unsaid = match &mut self.said {
+            Some(said) => said.unsaid(segment),
+            None => Some(segment),
+        };
+        let Some(segment) = unsaid else { return };
         let kind = if segment.is_final { "final" } else { "interim" };
         self.service.metrics.transcripts.add(1, &[label("kind", kind)]);
         let n = self.last_n + 1;
