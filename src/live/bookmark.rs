@@ -44,6 +44,8 @@ pub struct Bookmark {
     pub next_seq: u64,
     /// Where that chunk begins, in milliseconds of session audio.
     pub next_seq_ms: u64,
+    /// The same in bytes of raw audio.
+    pub next_seq_bytes: u64,
     /// Up to where usage is durable, in milliseconds of session audio.
     pub billed_ms: u64,
     /// Raw audio, once that is known; a container cannot be gone on with.

@@ -19,12 +19,15 @@ mod owners;
 mod pace;
 mod payload;
 mod place;
+mod progress;
 mod recovery;
 mod request;
 mod resumption;
 mod ring;
 mod said;
 mod session;
+#[cfg(test)]
+mod simulation;
 pub mod socketio;
 mod splice;
 mod standing;

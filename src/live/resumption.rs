@@ -65,6 +65,24 @@ impl Wanted {
             oldest: number("first_seq").zip(number("first_ms")),
         })
     }
+
+    /// Moves on over audio that the client no longer has; where it lay.
+    pub fn move_on(&self, stands: &mut Bookmark) -> Result<Option<(u64, u64)>, Error> {
+        let oldest = self.oldest.filter(|(seq, _)| *seq > stands.next_seq);
+        let gap = oldest.map(|(seq, start_ms)| {
+            let from_ms = stands.covered_ms;
+            (stands.next_seq, stands.next_seq_ms) = (seq, start_ms);
+            let bytes = stands.format.and_then(|raw| raw.ms_to_bytes(start_ms));
+            stands.next_seq_bytes = bytes.unwrap_or(0);
+            stands.covered_ms = from_ms.max(start_ms);
+            (from_ms, stands.covered_ms)
+        });
+        if self.next_seq < stands.next_seq {
+            let text = format!("chunks up to {} were acknowledged", stands.next_seq);
+            return Err(Error::invalid(text));
+        }
+        Ok(gap.filter(|(from_ms, to_ms)| to_ms > from_ms))
+    }
 }
 
 impl LiveService {

@@ -7,7 +7,6 @@ use serde_json::{Map, Value};
 use super::{Client, Phase};
 use crate::{
     live::{
-        bookmark::Bookmark,
         inbox::Inbox,
         intake, options,
         resumption::{Resumption, Wanted},
@@ -98,7 +97,7 @@ impl Client {
         taken: Resumption,
     ) -> Result<(Plan, Event, Vec<Arc<Recorded>>), Error> {
         let Resumption { facts, claim, mut stands, finals } = taken;
-        let gap = move_on(wanted, &mut stands)?;
+        let gap = wanted.move_on(&mut stands)?;
         let language = Language::parse(&facts.language).unwrap_or(Language::ENGLISH);
         let unusable = |_| Error::new(ErrorKind::Conflict, "its options cannot be used here");
         let mut options =
@@ -129,20 +128,4 @@ impl Client {
         let beginning = Beginning { stands, claim: Some(claim), finals, gap };
         Ok((Plan { id: facts.session, room, options, beginning }, event, missed))
     }
-}
-
-/// Moves on over audio that the client no longer has; where it lay.
-fn move_on(wanted: &Wanted, stands: &mut Bookmark) -> Result<Option<(u64, u64)>, Error> {
-    let oldest = wanted.oldest.filter(|(seq, _)| *seq > stands.next_seq);
-    let gap = oldest.map(|(seq, start_ms)| {
-        let from_ms = stands.covered_ms;
-        (stands.next_seq, stands.next_seq_ms) = (seq, start_ms);
-        stands.covered_ms = from_ms.max(start_ms);
-        (from_ms, stands.covered_ms)
-    });
-    if wanted.next_seq < stands.next_seq {
-        let text = format!("chunks up to {} were acknowledged", stands.next_seq);
-        return Err(Error::invalid(text));
-    }
-    Ok(gap.filter(|(from_ms, to_ms)| to_ms > from_ms))
 }

@@ -9,7 +9,7 @@ use crate::{
         herald::{self, Herald},
         trace::SessionTrace,
     },
-    model::{AudioFormat, Error, ErrorKind, RawFormat},
+    model::{Error, ErrorKind, RawFormat},
     rooms::{Claim, Position, Publisher, Recorded},
     telemetry::Tracer,
     transcripts,
@@ -124,23 +124,7 @@ impl Session {
 
     /// Where the session stands once everything up to `covered_ms` is told.
     pub(super) fn bookmark(&self, covered_ms: u64) -> Bookmark {
-        let (next_seq, next_seq_ms) = self.timeline.chunk_at(covered_ms);
-        let format = match self.options.stream.format {
-            AudioFormat::Raw(raw) if raw.frame_bytes().is_some() => Some(raw),
-            _ => None,
-        };
-        Bookmark {
-            replica: self.service.owners.replica(),
-            covered_ms,
-            n: self.last_n,
-            said_ms: self.said.as_ref().map_or_else(Vec::new, |said| said.until_ms().to_vec()),
-            // A header lies before the first audio, and is needed again with it.
-            next_seq: if next_seq_ms == 0 { 0 } else { next_seq },
-            next_seq_ms,
-            billed_ms: self.meter.as_ref().map_or(0, |meter| *meter.durable_ms().borrow()),
-            format,
-            lost: self.lost.clone().into_iter().collect(),
-            ..Bookmark::default()
-        }
+        let billed_ms = self.meter.as_ref().map_or(0, |meter| *meter.durable_ms().borrow());
+        self.progress.bookmark(self.service.owners.replica(), covered_ms, billed_ms)
     }
 }

@@ -59,7 +59,8 @@ impl Session {
     /// Asks for the final of audio that has waited long, or that nothing follows; lets a connection
     /// go that nobody has spoken through for a while.
     fn hurry(&mut self, upstream: &mut Upstream, covered_ms: u64) {
-        let waiting_ms = self.received_ms.saturating_sub(covered_ms.max(self.finalize_asked_ms));
+        let waiting_ms =
+            self.progress.received_ms.saturating_sub(covered_ms.max(self.finalize_asked_ms));
         let idle = self.received_at.elapsed();
         let asked = if waiting_ms >= FINALIZE_AFTER_MS {
             upstream.finalize()
@@ -67,7 +68,7 @@ impl Session {
             idle >= WIND_UP_AFTER && waiting_ms >= WIND_UP_MS && upstream.wind_up()
         };
         if asked {
-            self.finalize_asked_ms = self.received_ms;
+            self.finalize_asked_ms = self.progress.received_ms;
         }
         if idle >= self.service.idle {
             upstream.rest();
@@ -87,7 +88,7 @@ impl Session {
     pub(super) fn ack(&mut self, acked_ms: u64) -> AudioAck {
         AudioAck {
             session_id: self.id.to_string(),
-            acked_seq: self.timeline.acknowledge(acked_ms),
+            acked_seq: self.progress.timeline.acknowledge(acked_ms),
             acked_ms,
             timestamp: self.service.clock.timestamp(),
         }

@@ -50,12 +50,13 @@ impl Session {
         covered_ms: u64,
         report: &Report,
     ) {
-        let ended = Ended { outcome: outcome.name(), finals: self.last_n, audio_ms: covered_ms };
+        let ended =
+            Ended { outcome: outcome.name(), finals: self.progress.last_n, audio_ms: covered_ms };
         if standing == Standing::Over {
             let event = Event::SessionEnded(SessionEnded {
                 session_id: self.id.to_string(),
                 room: self.room.to_string(),
-                n: self.last_n + 1,
+                n: self.progress.last_n + 1,
                 outcome: outcome.name(),
                 report: report.clone(),
                 timestamp: self.service.clock.timestamp(),
@@ -117,12 +118,12 @@ impl Session {
 
     /// What became of the session's audio.
     pub(super) fn report(&self, covered_ms: u64) -> Report {
-        let lost_ms: u64 = self.lost.values().sum();
+        let lost_ms: u64 = self.progress.lost.values().sum();
         Report {
-            received_ms: self.received_ms.max(covered_ms),
+            received_ms: self.progress.received_ms.max(covered_ms),
             transcribed_ms: covered_ms.saturating_sub(lost_ms),
             lost_ms,
-            lost: self.lost.clone(),
+            lost: self.progress.lost.clone(),
         }
     }
 }

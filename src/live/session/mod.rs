@@ -6,7 +6,7 @@ mod ending;
 mod turns;
 mod words;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use tokio::{
     sync::OwnedSemaphorePermit,
@@ -26,8 +26,7 @@ use super::{
     outcome::{Outcome, Receipt},
     owners::Ownership,
     place::Place,
-    said::Said,
-    timeline::Timeline,
+    progress::Progress,
     trace::SessionTrace,
     upstream::Upstream,
 };
@@ -62,25 +61,16 @@ pub struct Session {
     place: Place,
     outbox: Arc<Outbox>,
     owned: Ownership,
-    timeline: Timeline,
+    progress: Progress,
     trace: Option<SessionTrace>,
     meter: Option<Meter>,
     herald: Option<Herald>,
-    /// The number of the last final, or of the last thing numbered like one.
-    last_n: u64,
-    received_ms: u64,
     received_at: Instant,
     finalize_asked_ms: u64,
     checked_at: Instant,
     noted_ms: u64,
     acked_ms: u64,
     acked_at: Instant,
-    /// Audio that has no transcript, in milliseconds, by reason.
-    lost: BTreeMap<String, u64>,
-    /// Bytes that the owner before is done with, at the beginning of what comes.
-    excess_bytes: u64,
-    /// What each channel has said, where each is transcribed by itself: they are covered together.
-    said: Option<Said>,
 }
 
 impl Session {
@@ -101,25 +91,20 @@ impl Session {
             owned: service.owners.own(id),
             service,
             caller,
-            options,
             inbox,
             place,
             outbox,
-            timeline: Timeline::from(stands.next_seq, stands.next_seq_ms),
+            progress: Progress::from(stands, options.stream.format, 1),
             trace: None,
             meter: None,
             herald: None,
-            last_n: stands.n,
-            received_ms: stands.covered_ms,
             received_at: Instant::now(),
             finalize_asked_ms: 0,
             checked_at: Instant::now(),
             noted_ms: stands.covered_ms,
             acked_ms: 0,
             acked_at: Instant::now(),
-            lost: stands.lost.iter().cloned().collect(),
-            excess_bytes: 0,
-            said: None,
+            options,
             beginning,
         }
     }
@@ -148,8 +133,7 @@ impl Session {
                 self.options.stream.format = intake.format;
                 self.inbox.set_bound(intake::inbox_bound(intake.format));
                 let channels = self.options.stream.billed_channels();
-                let said = || Said::resumed(channels, &self.beginning.stands.said_ms);
-                self.said = (channels > 1).then(said);
+                self.progress = Progress::from(&self.beginning.stands, intake.format, channels);
                 self.open_trace();
                 self.open_books();
                 let gauge = [label("provider", self.service.live.name())];
@@ -185,8 +169,7 @@ impl Session {
     async fn stream(mut self, first: AudioChunk) -> (Outcome, Option<Receipt>) {
         let (live, metrics) = (self.service.live.clone(), self.service.metrics.clone());
         let stands = &self.beginning.stands;
-        let (covered_ms, chunk_ms) = (stands.covered_ms, stands.next_seq_ms);
-        self.excess_bytes = self.bytes_at(covered_ms).saturating_sub(self.bytes_at(chunk_ms));
+        let covered_ms = stands.covered_ms;
         let options = self.options.stream.clone();
         let mut upstream = Upstream::open(self.id, live, options, metrics, covered_ms);
         if let Some((from_ms, to_ms)) = self.beginning.gap.take() {

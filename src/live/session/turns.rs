@@ -11,7 +11,7 @@ use crate::{
         upstream::{Upstream, Upstreamed},
         wire::{Event, SpeechStarted, UtteranceEnd},
     },
-    model::{AudioChunk, AudioFormat},
+    model::AudioChunk,
     telemetry::{log_patterns, metrics::label},
 };
 
@@ -69,30 +69,16 @@ impl Session {
     }
 
     pub(super) fn take(&mut self, upstream: &mut Upstream, mut chunk: AudioChunk) {
-        self.trim(&mut chunk);
+        self.progress.trim(&mut chunk);
         if chunk.bytes.is_empty() {
             return;
         }
         let end_ms = upstream.push(chunk.clone());
-        let end_ms = self.timeline.place(&chunk, end_ms);
-        self.received_ms = self.received_ms.max(end_ms);
+        let end_ms = self.progress.take(&chunk, end_ms);
         self.received_at = Instant::now();
         if let Some(trace) = &mut self.trace {
             trace.queued(chunk.seq, chunk.bytes.len(), end_ms, chunk.received_at);
         }
-    }
-
-    /// Cuts off what the owner before is done with.
-    fn trim(&mut self, chunk: &mut AudioChunk) {
-        let cut = self.excess_bytes.min(chunk.bytes.len() as u64);
-        self.excess_bytes -= cut;
-        chunk.bytes = chunk.bytes.slice(cut as usize..);
-    }
-
-    /// Where in the session's raw audio that moment lies.
-    pub(super) fn bytes_at(&self, ms: u64) -> u64 {
-        let AudioFormat::Raw(raw) = self.options.stream.format else { return 0 };
-        raw.ms_to_bytes(ms).unwrap_or(0)
     }
 
     fn learn(&mut self, upstream: &mut Upstream, learned: Upstreamed) -> Option<Outcome> {

@@ -15,14 +15,10 @@ use crate::{
 impl Session {
     /// Text, interim or final.
     pub(super) fn text(&mut self, segment: Segment, speakers_reset: bool, covered_ms: u64) {
-        let unsaid = match &mut self.said {
-            Some(said) => said.unsaid(segment),
-            None => Some(segment),
-        };
-        let Some(segment) = unsaid else { return };
+        let Some(segment) = self.progress.unsaid(segment) else { return };
         let kind = if segment.is_final { "final" } else { "interim" };
         self.service.metrics.transcripts.add(1, &[label("kind", kind)]);
-        let n = self.last_n + 1;
+        let n = self.progress.last_n + 1;
         let mut transcription = self.transcription(segment.clone(), n);
         transcription.speakers_reset = speakers_reset;
         let event = Event::Transcription(Box::new(transcription));
@@ -43,11 +39,11 @@ impl Session {
     /// Audio that has no transcript, in its place among the finals.
     pub(super) fn gap(&mut self, from_ms: u64, to_ms: u64, reason: &'static str) {
         let lost_ms = to_ms.saturating_sub(from_ms);
-        *self.lost.entry(reason.to_owned()).or_default() += lost_ms;
+        self.progress.lose(lost_ms, reason);
         self.service.metrics.audio_lost_ms.add(lost_ms, &[label("reason", reason)]);
         let event = Event::Gap(Gap {
             session_id: self.id.to_string(),
-            n: self.last_n + 1,
+            n: self.progress.last_n + 1,
             from_ms,
             to_ms,
             reason,
@@ -59,12 +55,12 @@ impl Session {
 
     /// Gives an event the next number and hands it to the room.
     pub(super) fn number(&mut self, event: &Event, segment: Option<Segment>, covered_ms: u64) {
-        self.last_n += 1;
+        self.progress.last_n += 1;
         let stands = self.bookmark(covered_ms);
         self.noted_ms = self.noted_ms.max(covered_ms);
         let Some(herald) = &self.herald else { return };
         match event.to_json() {
-            Ok(body) => herald.tell(Record { n: self.last_n, body, segment }, stands),
+            Ok(body) => herald.tell(Record { n: self.progress.last_n, body, segment }, stands),
             Err(error) => tracing::error!(%error, "an event cannot be written"),
         }
     }
@@ -110,7 +106,7 @@ impl Session {
     }
 
     fn measure(&self, end_ms: u64) {
-        if let Some(age) = self.timeline.age_of(end_ms) {
+        if let Some(age) = self.progress.timeline.age_of(end_ms) {
             let provider = label("provider", self.service.live.name());
             let age_ms = age.as_secs_f64() * 1000.0;
             self.service.metrics.final_latency_ms.record(age_ms, &[provider]);
