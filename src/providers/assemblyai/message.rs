@@ -41,13 +41,14 @@ pub(super) enum Message {
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(super) struct Turn {
     /// Its number in the session, from 0.
-    pub(super) turn_order: u64,
+    #[serde(rename = "turn_order")]
+    pub(super) order: u64,
     /// Whether it has capitals and punctuation.
-    #[serde(default)]
-    pub(super) turn_is_formatted: bool,
+    #[serde(rename = "turn_is_formatted", default)]
+    pub(super) formatted: bool,
     /// Whether it is over.
-    #[serde(default)]
-    pub(super) end_of_turn: bool,
+    #[serde(rename = "end_of_turn", default)]
+    pub(super) ended: bool,
     /// Its words that will not change any more.
     #[serde(default)]
     pub(super) transcript: String,

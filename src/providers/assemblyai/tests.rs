@@ -232,9 +232,9 @@ proptest! {
                 text, start, end, confidence,
             });
             let turn = Turn {
-                turn_order: order,
-                turn_is_formatted: written,
-                end_of_turn: ended,
+                order,
+                formatted: written,
+                ended,
                 transcript: String::new(),
                 words: words.collect(),
             };

@@ -75,22 +75,22 @@ impl Turns {
 
     /// Takes in what was heard of a turn; `forced` where its end was asked for.
     pub(super) fn hear(&mut self, turn: Turn, forced: bool) -> Vec<StreamEvent> {
-        if turn.turn_order < self.next {
+        if turn.order < self.next {
             return Vec::new();
         }
         let forced = match &self.held {
-            Some(held) if held.turn.turn_order == turn.turn_order => held.forced,
+            Some(held) if held.turn.order == turn.order => held.forced,
             _ => forced,
         };
-        let earlier = self.held.as_ref().is_some_and(|held| held.turn.turn_order < turn.turn_order);
+        let earlier = self.held.as_ref().is_some_and(|held| held.turn.order < turn.order);
         let mut events = if earlier { self.release() } else { Vec::new() };
-        if !turn.end_of_turn {
+        if !turn.ended {
             self.speaking = !turn.words.is_empty();
             let text = joined(&turn);
             if self.interim && !text.is_empty() {
                 events.push(transcript(self.segment(&turn, text, false)));
             }
-        } else if self.formatted && !turn.turn_is_formatted && !turn.transcript.is_empty() {
+        } else if self.formatted && !turn.formatted && !turn.transcript.is_empty() {
             self.speaking = false;
             let until = self.held_until().unwrap_or_else(|| Instant::now() + WRITING);
             self.held = Some(Held { turn, forced, until });
@@ -109,7 +109,7 @@ impl Turns {
     fn end(&mut self, turn: &Turn, forced: bool) -> Vec<StreamEvent> {
         self.held = None;
         self.speaking = false;
-        self.next = turn.turn_order.saturating_add(1);
+        self.next = turn.order.saturating_add(1);
         let text = if turn.transcript.is_empty() { joined(turn) } else { turn.transcript.clone() };
         if text.is_empty() {
             return Vec::new();
@@ -124,8 +124,7 @@ impl Turns {
     }
 
     fn segment(&self, turn: &Turn, transcript: String, is_final: bool) -> Segment {
-        let words: Vec<_> =
-            turn.words.iter().map(|word| self.word(word, turn.turn_is_formatted)).collect();
+        let words: Vec<_> = turn.words.iter().map(|word| self.word(word, turn.formatted)).collect();
         let confidences = words.iter().map(|word| word.confidence);
         let confidence = confidences.sum::<f32>() / words.len().max(1) as f32;
         Segment {

@@ -99,7 +99,7 @@ async fn a_summary_that_falls_short_is_not_believed() {
     simulator.plan(vec![Fault { at: At::Terminate, action: less }]);
     let mut client = app.socketio().await;
     oracle::speak(&mut client, AUDIO, 0..20).await;
-    client.emit_binary("audio_chunk", &[&[0; 3 * 32_000]]).await.expect("sent");
+    client.emit_binary("audio_chunk", &[&vec![0; 3 * 32_000]]).await.expect("sent");
     oracle::stop(&mut client).await;
     let heard = oracle::until_stopped(&mut client, RECOVERY).await;
     oracle::assert_whole(&heard, 20);

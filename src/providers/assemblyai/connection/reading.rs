@@ -43,7 +43,7 @@ impl Connection {
     async fn read(&mut self, text: &str) -> Result<Option<Termination>, ProviderError> {
         match message::parse(text) {
             Ok(Message::Turn(turn)) => {
-                let ends = turn.end_of_turn;
+                let ends = turn.ended;
                 let forced = self.forced.as_ref().is_some_and(|forced| !forced.answered);
                 let events = self.turns.hear(turn, forced);
                 if let Some(forced) = self.forced.as_mut().filter(|_| ends) {

@@ -1,6 +1,6 @@
 //! AssemblyAI's messages, field for field.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -9,11 +9,11 @@ use super::listener::Turn;
 use crate::script::Word;
 
 /// Sessions end after three hours.
-const SESSION_SECONDS: i64 = 3 * 3600;
+const LONGEST_SESSION: Duration = Duration::from_hours(3);
 
 pub(crate) fn begin(id: Uuid) -> Value {
-    let expires_at = chrono::Utc::now().timestamp() + SESSION_SECONDS;
-    json!({ "type": "Begin", "id": id, "expires_at": expires_at })
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    json!({ "type": "Begin", "id": id, "expires_at": (now + LONGEST_SESSION).as_secs() })
 }
 
 /// A turn as it was heard, or as it is written.
