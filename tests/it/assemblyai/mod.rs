@@ -3,7 +3,7 @@
 mod breaks;
 mod refusals;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use testkit::{
@@ -153,6 +153,27 @@ async fn long_silence_is_covered_and_breaks_nothing() {
     oracle::stop_raw(&mut socket).await;
     let heard = oracle::until_stopped_raw(&mut socket, SOON).await;
     assert_eq!(oracle::named(&heard, "error").count(), 0, "{heard:?}");
+    assert_eq!(app.metric("upstream_failures_total", &[]), 0);
+}
+
+/// Audio that comes in pieces, with pauses between them, leaves no heap of silence behind.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn silence_before_a_pause_is_covered_when_audio_goes_on() {
+    let (app, simulator) = start(Config::speaking(Script::silence())).await;
+    let mut socket = app.websocket().await;
+    for _ in 0..12 {
+        socket.send_binary(vec![0; 32_000]).await.expect("sent");
+    }
+    let asked = |record: &Record| record.count_texts("ForceEndpoint") == 1;
+    simulator.wait_for_session(SOON, asked).await.expect("an end was asked for");
+    let later = Instant::now() + Duration::from_millis(1_200);
+    let passed = |_: &Value| Instant::now() > later;
+    oracle::listen_raw(&mut socket, SOON, passed).await;
+    socket.send_binary(vec![0; 32_000]).await.expect("sent");
+    let second = |record: &Record| record.index == 1 && record.heard == Duration::from_secs(1);
+    simulator.wait_for_session(SOON, second).await.expect("another session");
+    assert_eq!(simulator.sessions()[0].heard, Duration::from_secs(12));
+    until_acked(&mut socket, 12_000).await;
     assert_eq!(app.metric("upstream_failures_total", &[]), 0);
 }
 

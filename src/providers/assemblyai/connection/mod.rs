@@ -32,8 +32,11 @@ const GOODBYE: Duration = Duration::from_millis(200);
 const ANSWER: Duration = Duration::from_secs(2);
 /// The same while no audio follows: a speaker who only paused keeps the session.
 const QUIET: Duration = Duration::from_secs(6);
-/// Audio that follows `ForceEndpoint` later than this is speech after a pause.
+/// Audio that follows `ForceEndpoint` later than this comes after a pause on the wire.
 const RESUMED: Duration = Duration::from_secs(1);
+/// Silence that a session may leave unproved over a pause, in milliseconds; the audio after it waits
+/// in the session's ring, which has an end.
+const UNPROVED_MS: u64 = 10_000;
 
 /// What is asked of a stream, beside its address.
 pub(super) struct Wanted {
@@ -83,10 +86,9 @@ impl Forced {
         self.at + if self.flowing { ANSWER } else { QUIET }
     }
 
-    /// Audio follows: it went on, or somebody speaks again.
-    fn followed(self) -> Option<Self> {
-        let goes_on = self.flowing || self.at.elapsed() < RESUMED;
-        goes_on.then_some(Self { flowing: true, ..self })
+    /// Whether audio that comes now went on, rather than coming after a pause.
+    fn is_followed(&self) -> bool {
+        self.flowing || self.at.elapsed() < RESUMED
     }
 }
 
@@ -94,8 +96,8 @@ impl Forced {
 enum Ending {
     /// No more audio comes.
     Close,
-    /// It has nothing to say.
-    Silence,
+    /// It has nothing to say; the audio that another one begins with, if it is there already.
+    Silence(Option<AudioChunk>),
 }
 
 impl Connection {
@@ -152,7 +154,8 @@ impl Connection {
             drop(socket);
             first = match ending {
                 Ending::Close => None,
-                Ending::Silence => self.next_audio().await,
+                Ending::Silence(Some(chunk)) => Some(chunk),
+                Ending::Silence(None) => self.next_audio().await,
             };
             if first.is_none() {
                 return Ok(());
@@ -180,6 +183,9 @@ impl Connection {
                     return Err(ProviderError::new(ErrorClass::Unavailable, "ended", detail));
                 },
                 command = self.commands.recv() => match command {
+                    Some(StreamCommand::Audio(chunk)) if self.is_overdue() => {
+                        return Ok(Ending::Silence(Some(chunk)));
+                    }
                     Some(StreamCommand::Audio(chunk)) => self.audio(socket, chunk).await?,
                     Some(StreamCommand::Finalize) => self.force(socket).await?,
                     Some(StreamCommand::Close) | None => return Ok(Ending::Close),
@@ -187,7 +193,7 @@ impl Connection {
                 _ = tick.tick() => self.ping(socket).await?,
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
                     if self.attend().await? {
-                        return Ok(Ending::Silence);
+                        return Ok(Ending::Silence(None));
                     }
                 }
             }
@@ -222,6 +228,19 @@ impl Connection {
         let taken = self.written + self.packer.waiting_bytes();
         let rate = self.wanted.raw.bytes_per_second().unwrap_or(1).max(1);
         (taken * 1000).div_ceil(rate)
+    }
+
+    /// Whether more than so much audio seems to be silence, which only the end of the session
+    /// proves. Words that are being said would be torn apart by it: a turn that never ends is for
+    /// whoever asked for its end to judge.
+    fn is_unproved(&self, ms: u64) -> bool {
+        !self.turns.is_speaking() && self.covered_ms + ms < self.taken_ms()
+    }
+
+    /// Whether audio that comes now, after a pause, is to find the silence before it proved.
+    fn is_overdue(&self) -> bool {
+        let pause = self.forced.as_ref().is_some_and(|forced| !forced.is_followed());
+        pause && self.is_unproved(UNPROVED_MS)
     }
 
     /// When something is to be looked at next.

@@ -89,9 +89,7 @@ impl Connection {
         if self.forced.take_if(|forced| forced.due() <= now).is_none() {
             return Ok(false);
         }
-        // Words that are being said would be torn apart; a turn that never ends is for the session
-        // to judge.
-        Ok(!self.turns.is_speaking() && self.covered_ms < self.taken_ms())
+        Ok(self.is_unproved(0))
     }
 
     /// Reads on to the end of the session.

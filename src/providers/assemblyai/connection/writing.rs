@@ -27,7 +27,10 @@ impl Connection {
         socket: &mut Socket,
         chunk: AudioChunk,
     ) -> Result<(), ProviderError> {
-        self.forced = self.forced.take().and_then(Forced::followed);
+        self.forced = self.forced.take().filter(Forced::is_followed);
+        if let Some(forced) = &mut self.forced {
+            forced.flowing = true;
+        }
         if self.wanted.report_sent {
             let ends = self.written + self.packer.waiting_bytes() + chunk.bytes.len() as u64;
             self.unreported.push_back((chunk.seq, ends));
