@@ -16,7 +16,7 @@ use crate::{
     live::{LiveService, Owners},
     model::Clock,
     postgres::Database,
-    providers::{Live, deepgram::Deepgram},
+    providers::{Live, assemblyai::AssemblyAi, deepgram::Deepgram},
     redis::Redis,
     rooms::{Ground, Rooms},
     telemetry::{Metrics, Tracer, export},
@@ -156,15 +156,20 @@ fn door(live: &LiveService) -> Door {
     Door(Arc::new(move || live.welcome()))
 }
 
-/// Deepgram where there is a key, else the embedded engine, unless one of them was chosen.
+/// Deepgram where there is a key, else the embedded engine, unless another was chosen.
 async fn provider(config: &Config, metrics: &Metrics, shutdown: &Shutdown) -> anyhow::Result<Live> {
     let deepgram = config.deepgram.clone().map(|key| Deepgram::new(key, shutdown.clone()));
+    let assemblyai = config.assemblyai.clone().map(|key| AssemblyAi::new(key, shutdown.clone()));
     match (config.live.provider, deepgram) {
         (LiveProvider::Auto | LiveProvider::Deepgram, Some(deepgram)) => {
             Ok(Live::Deepgram(deepgram))
         }
         (LiveProvider::Deepgram, None) => {
             anyhow::bail!("LIVE_PROVIDER=deepgram needs DEEPGRAM_API_KEY")
+        }
+        (LiveProvider::AssemblyAi, _) => {
+            let needs = "LIVE_PROVIDER=assemblyai needs ASSEMBLYAI_API_KEY";
+            Ok(Live::AssemblyAi(assemblyai.context(needs)?))
         }
         (LiveProvider::Local, _) => embedded(config, metrics, shutdown).await,
         (LiveProvider::Auto, None) => embedded(config, metrics, shutdown).await.or_else(|error| {

@@ -7,9 +7,10 @@ use secrecy::SecretString;
 use super::{
     reader::Reader,
     variables::{
-        ASR_MAX_STREAMS, ASR_MODEL_DIR, ASR_WORKERS, DEEPGRAM_API_KEY, DEEPGRAM_BASE_URL,
-        DEEPGRAM_MAX_STREAMS, DEEPGRAM_MODEL, LIVE_IDLE_SECONDS, LIVE_MAX_SESSIONS, LIVE_PROVIDER,
-        TRANSCRIPT_RETENTION_DAYS, USAGE_CHECKPOINT_SECONDS, USAGE_SCRATCH_DIR,
+        ASR_MAX_STREAMS, ASR_MODEL_DIR, ASR_WORKERS, ASSEMBLYAI_API_KEY, ASSEMBLYAI_STREAMING_URL,
+        DEEPGRAM_API_KEY, DEEPGRAM_BASE_URL, DEEPGRAM_MAX_STREAMS, DEEPGRAM_MODEL,
+        LIVE_IDLE_SECONDS, LIVE_MAX_SESSIONS, LIVE_PROVIDER, TRANSCRIPT_RETENTION_DAYS,
+        USAGE_CHECKPOINT_SECONDS, USAGE_SCRATCH_DIR,
     },
 };
 
@@ -20,6 +21,8 @@ pub enum LiveProvider {
     Auto,
     /// Deepgram only.
     Deepgram,
+    /// AssemblyAI only.
+    AssemblyAi,
     /// The embedded engine only.
     Local,
 }
@@ -48,12 +51,18 @@ impl LiveConfig {
             &[
                 ("auto", LiveProvider::Auto),
                 ("deepgram", LiveProvider::Deepgram),
+                ("assemblyai", LiveProvider::AssemblyAi),
                 ("local", LiveProvider::Local),
             ],
         );
-        if provider == LiveProvider::Deepgram && reader.set(&DEEPGRAM_API_KEY).is_none() {
-            let fault = "LIVE_PROVIDER=deepgram needs DEEPGRAM_API_KEY".to_owned();
-            reader.faults.wrong.push(fault);
+        for (chosen, name, key) in [
+            (LiveProvider::Deepgram, "deepgram", DEEPGRAM_API_KEY),
+            (LiveProvider::AssemblyAi, "assemblyai", ASSEMBLYAI_API_KEY),
+        ] {
+            if provider == chosen && reader.set(&key).is_none() {
+                let fault = format!("LIVE_PROVIDER={name} needs {}", key.name);
+                reader.faults.wrong.push(fault);
+            }
         }
         Self {
             provider,
@@ -95,6 +104,22 @@ impl DeepgramConfig {
     /// Streams that the project allows at once; `None` leaves it to Deepgram.
     pub(super) fn read_max_streams(reader: &mut Reader<'_>) -> Option<usize> {
         Some(reader.number(&DEEPGRAM_MAX_STREAMS, 0..=1_000_000)).filter(|streams| *streams > 0)
+    }
+}
+
+/// How to reach AssemblyAI's live transcription.
+#[derive(Clone, Debug)]
+pub struct AssemblyAiConfig {
+    /// Key of the account.
+    pub api_key: SecretString,
+    /// `http` or `https` address without a trailing slash.
+    pub streaming_url: String,
+}
+
+impl AssemblyAiConfig {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let streaming_url = reader.url(&ASSEMBLYAI_STREAMING_URL);
+        Some(Self { api_key: reader.secret(&ASSEMBLYAI_API_KEY)?, streaming_url })
     }
 }
 

@@ -22,7 +22,7 @@ pub use auth::{Auth0Config, AuthConfig};
 pub use env::Env;
 pub use environment::Environment;
 pub use limits::{Allowance, LimitsConfig};
-pub use live::{DeepgramConfig, LiveConfig, LiveProvider, SpeechConfig};
+pub use live::{AssemblyAiConfig, DeepgramConfig, LiveConfig, LiveProvider, SpeechConfig};
 pub use origins::Origins;
 pub use providers::ProvidersConfig;
 pub use reader::Faults;
@@ -52,6 +52,8 @@ pub struct Config {
     pub deepgram: Option<DeepgramConfig>,
     /// Streams that the Deepgram project allows at once; `None` leaves it to Deepgram.
     pub deepgram_max_streams: Option<usize>,
+    /// AssemblyAI's live transcription, where there is a key.
+    pub assemblyai: Option<AssemblyAiConfig>,
     /// Live sessions.
     pub live: LiveConfig,
     /// Rooms.
@@ -93,6 +95,7 @@ impl Config {
             limits: LimitsConfig::read(reader),
             deepgram: DeepgramConfig::read(reader),
             deepgram_max_streams: DeepgramConfig::read_max_streams(reader),
+            assemblyai: AssemblyAiConfig::read(reader),
             live: LiveConfig::read(reader),
             rooms: RoomsConfig::read(reader),
             speech: SpeechConfig::read(reader),

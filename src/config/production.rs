@@ -124,9 +124,13 @@ fn warn_of_exposure(config: &Config, reader: &mut Reader<'_>) {
             reader.warnings.push(format!("{} is shorter than 32 characters", variable.name));
         }
     }
-    let deepgram = config.deepgram.as_ref();
-    if deepgram.is_some_and(|deepgram| deepgram.base_url.starts_with("http://")) {
-        let warning = "DEEPGRAM_BASE_URL is plain http: key and audio travel readable";
-        reader.warnings.push(warning.to_owned());
+    for (name, address) in [
+        ("DEEPGRAM_BASE_URL", config.deepgram.as_ref().map(|it| &it.base_url)),
+        ("ASSEMBLYAI_STREAMING_URL", config.assemblyai.as_ref().map(|it| &it.streaming_url)),
+    ] {
+        if address.is_some_and(|address| address.starts_with("http://")) {
+            let warning = format!("{name} is plain http: key and audio travel readable");
+            reader.warnings.push(warning);
+        }
     }
 }

@@ -150,7 +150,7 @@ const CASES: &[Case] = &[
     ("LIMIT_LOGINS", "5,pro=6", LIMIT),
     ("LIMIT_REGISTRATIONS", "-1", LIMIT),
     ("LIMIT_REFRESHES", "Unlimited", ANY),
-    ("LIVE_PROVIDER", "whisper", "must be one of auto, deepgram, local"),
+    ("LIVE_PROVIDER", "whisper", "must be one of auto, deepgram, assemblyai, local"),
     ("LIVE_MAX_SESSIONS", "many", "must be a whole number from 1 to 1000000"),
     ("DEEPGRAM_API_KEY", "your_deepgram_api_key", PLACEHOLDER),
     ("DEEPGRAM_API_KEY", "", MISSING),
@@ -173,6 +173,7 @@ const CASES: &[Case] = &[
     ("OPENAI_BASE_URL", "api.openai.com", URL),
     ("ASSEMBLYAI_API_KEY", "anything", ANY),
     ("ASSEMBLYAI_BASE_URL", "ftp://a", URL),
+    ("ASSEMBLYAI_STREAMING_URL", "wss://streaming.assemblyai.com", URL),
     ("DEEPSEEK_API_KEY", "xxxxxxxx", PLACEHOLDER),
     ("DEEPSEEK_API_KEY", "", MISSING),
     ("DEEPSEEK_BASE_URL", "http://", URL),
@@ -291,9 +292,12 @@ fn a_test_issuer_needs_no_domain() {
 }
 
 #[test]
-fn deepgram_alone_needs_its_key() {
-    let told = fault(&Env::from([("LIVE_PROVIDER", "deepgram")]));
-    assert_eq!(told, "LIVE_PROVIDER=deepgram needs DEEPGRAM_API_KEY");
+fn a_provider_alone_needs_its_key() {
+    for (name, key) in [("deepgram", "DEEPGRAM_API_KEY"), ("assemblyai", "ASSEMBLYAI_API_KEY")] {
+        let told = fault(&Env::from([("LIVE_PROVIDER", name)]));
+        assert_eq!(told, format!("LIVE_PROVIDER={name} needs {key}"));
+        assert_eq!(fault(&Env::from([("LIVE_PROVIDER", name), (key, "k")])), "");
+    }
 }
 
 #[test]

@@ -77,7 +77,7 @@ variables! {
         LIMIT_REFRESHES = "30", "Tokens that one client address may refresh or revoke a minute: a number or `unlimited`.";
     }
     "Live transcription" {
-        LIVE_PROVIDER = "auto", "Who transcribes live audio: `deepgram`, `local` (the embedded engine), or `auto`, which is Deepgram where there is a key.";
+        LIVE_PROVIDER = "auto", "Who transcribes live audio: `deepgram`, `assemblyai`, `local` (the embedded engine), or `auto`, which is Deepgram where there is a key.";
         LIVE_MAX_SESSIONS = "1000", "Live sessions of one replica, 1 to 1000000.";
         DEEPGRAM_API_KEY = "", "Key of the Deepgram project; required in production.";
         DEEPGRAM_BASE_URL = "https://api.deepgram.com", "Where Deepgram is; the live address is derived from it.";
@@ -100,6 +100,7 @@ variables! {
         OPENAI_BASE_URL = "https://api.openai.com/v1", "Where OpenAI is, with `/v1`.";
         ASSEMBLYAI_API_KEY = "", "Key of the AssemblyAI account; optional.";
         ASSEMBLYAI_BASE_URL = "https://api.assemblyai.com", "Where AssemblyAI is.";
+        ASSEMBLYAI_STREAMING_URL = "https://streaming.assemblyai.com", "Where AssemblyAI hears live audio; the WebSocket's address is derived from it.";
         DEEPSEEK_API_KEY = "", "Key of the DeepSeek account; required in production.";
         DEEPSEEK_BASE_URL = "https://api.deepseek.com", "Where DeepSeek is.";
         GOOGLE_APPLICATION_CREDENTIALS = "", "File with the Google service account; optional.";

@@ -33,14 +33,12 @@ pub const NAMES: [&str; 20] = [
     "timestamp",
 ];
 
-/// Options that only a provider with hints understands.
+/// Options that not every provider understands.
 const HINTS: [&str; 4] = ["diarize", "multichannel", "numerals", "profanity_filter"];
 
 const SAMPLE_RATES: std::ops::RangeInclusive<u64> = 8_000..=48_000;
-const CHANNELS: std::ops::RangeInclusive<u64> = 1..=20;
 /// Deepgram reads at most 500 tokens of key terms.
 const MAX_KEYTERMS: usize = 100;
-const MAX_KEYTERM_CHARS: usize = 100;
 
 /// An option that cannot be used.
 #[derive(Debug)]
@@ -102,7 +100,7 @@ pub fn parse(
     let (language, fell_back_from) = language(given, socket);
     let model = model(given, live)?;
     heard(language, model.as_deref(), live)?;
-    let (format, sniff) = format(given, live.encodings())?;
+    let (format, sniff) = format(given, live)?;
     let stream = StreamOptions {
         language,
         model,
@@ -115,7 +113,7 @@ pub fn parse(
         numerals: flag(given, "numerals", false)?,
         profanity_filter: flag(given, "profanity_filter", false)?,
         vad_events: flag(given, "vad_events", false)?,
-        keyterms: keyterms(given)?,
+        keyterms: keyterms(given, live.max_keyterm_chars())?,
         endpointing: endpointing(given)?,
         utterance_end_ms: utterance_end_ms(given)?,
         report_sent: false,
@@ -174,10 +172,8 @@ pub fn heard(language: Language, model: Option<&str>, live: &Live) -> Result<(),
 }
 
 /// The raw format, and whether the first bytes may still say otherwise.
-fn format(
-    given: &Map<String, Value>,
-    encodings: &[Encoding],
-) -> Result<(RawFormat, bool), Refusal> {
+fn format(given: &Map<String, Value>, live: &Live) -> Result<(RawFormat, bool), Refusal> {
+    let encodings = live.encodings();
     let names: Vec<_> = encodings.iter().map(|encoding| encoding.as_str()).collect();
     let encoding = match given.get("encoding").filter(|value| !value.is_null()) {
         None => Encoding::Linear16,
@@ -188,7 +184,7 @@ fn format(
             .ok_or_else(|| Refusal::new("encoding", json!(names)))?,
     };
     let sample_rate = integer(given, "sample_rate", SAMPLE_RATES)?.unwrap_or(16_000);
-    let channels = integer(given, "channels", CHANNELS)?.unwrap_or(1);
+    let channels = integer(given, "channels", live.channels())?.unwrap_or(1);
     let format = RawFormat { encoding, sample_rate: sample_rate as u32, channels: channels as u16 };
     Ok((format, encoding.bytes_per_sample().is_some()))
 }
@@ -217,9 +213,9 @@ fn integer(
     value.filter(|value| range.contains(value)).map(Some).ok_or_else(|| Refusal::new(name, allowed))
 }
 
-fn keyterms(given: &Map<String, Value>) -> Result<Vec<String>, Refusal> {
+fn keyterms(given: &Map<String, Value>, max_chars: usize) -> Result<Vec<String>, Refusal> {
     let allowed = json!({ "type": "string or list of strings", "max_terms": MAX_KEYTERMS,
-        "max_chars": MAX_KEYTERM_CHARS });
+        "max_chars": max_chars });
     let refused = || Refusal::new("keyterm", allowed.clone());
     let terms: Vec<String> = match given.get("keyterm") {
         None | Some(Value::Null) => return Ok(Vec::new()),
@@ -231,7 +227,7 @@ fn keyterms(given: &Map<String, Value>) -> Result<Vec<String>, Refusal> {
             .ok_or_else(refused)?,
         Some(_) => return Err(refused()),
     };
-    let fits = |term: &String| !term.trim().is_empty() && term.chars().count() <= MAX_KEYTERM_CHARS;
+    let fits = |term: &String| !term.trim().is_empty() && term.chars().count() <= max_chars;
     if terms.len() <= MAX_KEYTERMS && terms.iter().all(fits) { Ok(terms) } else { Err(refused()) }
 }
 
@@ -254,13 +250,11 @@ fn utterance_end_ms(given: &Map<String, Value>) -> Result<Option<u32>, Refusal> 
 }
 
 fn hints(stream: &StreamOptions, live: &Live) -> Result<(), Refusal> {
-    if live.understands_hints() {
-        return Ok(());
-    }
     let on = [stream.diarize, stream.multichannel, stream.numerals, stream.profanity_filter];
-    let named = HINTS.into_iter().zip(on).find_map(|(name, on)| on.then_some(name));
-    let named = named.map(|name| (name, json!([false])));
-    match named.or_else(|| (!stream.keyterms.is_empty()).then(|| ("keyterm", json!([])))) {
+    let mut on = HINTS.into_iter().zip(on).filter_map(|(name, on)| on.then_some(name));
+    let strange = on.find(|name| !live.understands(name)).map(|name| (name, json!([false])));
+    let terms = !stream.keyterms.is_empty() && !live.understands("keyterm");
+    match strange.or_else(|| terms.then(|| ("keyterm", json!([])))) {
         None => Ok(()),
         Some((name, allowed)) => {
             let mut refusal = Refusal::new(name, allowed);

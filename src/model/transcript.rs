@@ -21,6 +21,15 @@ pub struct Word {
     pub speaker: Option<u32>,
 }
 
+impl Word {
+    /// A word in lower case without the punctuation around it; `%`, `$` and the like are part of
+    /// a word.
+    pub fn plain(written: &str) -> String {
+        let spoken = |letter: char| letter.is_alphanumeric() || "%$€£&+#@°".contains(letter);
+        written.trim_matches(|letter| !spoken(letter)).to_lowercase()
+    }
+}
+
 /// How word times came about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]

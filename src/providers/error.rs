@@ -17,6 +17,8 @@ pub enum ErrorClass {
     Poison,
     /// The provider does not know the language.
     Language,
+    /// The provider does not take such audio; another may.
+    Format,
     /// Too many streams at once (429): retry after a while.
     RateLimited,
     /// Down, refused, closed or broken (5xx, 1011, a lost connection): reconnect.
@@ -41,6 +43,7 @@ impl ErrorClass {
             Self::Payment => "payment",
             Self::Poison => "poison",
             Self::Language => "language",
+            Self::Format => "format",
             Self::RateLimited => "rate_limited",
             Self::Unavailable => "unavailable",
             Self::Timeout => "timeout",
@@ -52,7 +55,7 @@ impl ErrorClass {
     pub const fn kind(self) -> ErrorKind {
         match self {
             Self::BadRequest => ErrorKind::ProviderRejected,
-            Self::Poison => ErrorKind::UnsupportedMedia,
+            Self::Poison | Self::Format => ErrorKind::UnsupportedMedia,
             Self::Language => ErrorKind::UnsupportedLanguage,
             Self::Capacity => ErrorKind::Overloaded,
             Self::Timeout => ErrorKind::Timeout,
@@ -103,7 +106,7 @@ impl From<ProviderError> for Error {
     fn from(error: ProviderError) -> Self {
         let kind = error.class.kind();
         let shown = match error.class {
-            ErrorClass::Language => error.detail.clone(),
+            ErrorClass::Language | ErrorClass::Format => error.detail.clone(),
             _ => "Transcription service error".to_owned(),
         };
         Self::new(kind, shown).because(error)

@@ -1,10 +1,12 @@
 //! Speech providers behind one seam: a [`LiveStream`] is a pair of channels, not a trait.
 
+pub mod assemblyai;
 pub mod deepgram;
 pub mod error;
 pub mod live;
 #[cfg(feature = "local-speech")]
 pub mod local;
+mod socket;
 pub mod stream;
 
 pub use error::{ErrorClass, ProviderError};

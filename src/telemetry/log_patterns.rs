@@ -197,7 +197,11 @@ pub fn stream_started(
 
 /// A provider's name as the original's lines begin.
 fn name(provider: &str) -> &'static str {
-    if provider == "deepgram" { "Deepgram" } else { "Local" }
+    match provider {
+        "deepgram" => "Deepgram",
+        "assemblyai" => "AssemblyAI",
+        _ => "Local",
+    }
 }
 
 /// A session could not go on; the cause is for operators, who see it nowhere else.
@@ -231,8 +235,8 @@ pub struct ProviderFault<'a> {
 }
 
 /// A provider did not understand us, or we it; the stream lives on.
-pub fn stream_complaint(what: &str) {
-    warn!("Deepgram error: {}", Clean(what));
+pub fn stream_complaint(provider: &str, what: &str) {
+    warn!("{} error: {}", name(provider), Clean(what));
 }
 
 /// A session ended in order.

@@ -18,7 +18,7 @@ pub struct Rate {
 }
 
 /// The version of the rates below, kept with each row that they priced.
-pub const RATE_CARD: &str = "2026-05-05";
+pub const RATE_CARD: &str = "2026-10-07";
 
 /// Micro-dollars a minute of one channel that Deepgram adds for telling speakers apart
 /// (hail-hq/hail `costs/stt.json`, CC BY 4.0, 2026-05-05).
@@ -27,10 +27,13 @@ const DIARIZATION_MICROS_PER_MINUTE: u32 = 2_000;
 const HAIL: &str = "hail-hq/hail costs/stt.json (CC BY 4.0), pay as you go, 2026-05-05";
 const LIST: &str = "deepgram.com/pricing, streaming, pay as you go, 2025";
 const EVANGELIST: &str = "api-evangelist harvest of deepgram.com/pricing, 2026-05";
+/// 0.15 dollars an hour. AssemblyAI charges for the time that a session is open; what is billed here
+/// is the audio in it. Key terms, at 0.04 dollars an hour, are not on the card.
+const ASSEMBLYAI: &str = "api-evangelist harvest of assemblyai.com/pricing, 2026-10-07";
 
 /// Streaming rates, the first that fits counts; the last Deepgram rate is for models that the card
 /// does not know, and is that of the service's default model.
-const RATES: [Rate; 10] = [
+const RATES: [Rate; 11] = [
     deepgram("nova-3", true, 5_800, HAIL),
     deepgram("nova-3", false, 4_800, HAIL),
     deepgram("nova-2", false, 5_800, LIST),
@@ -40,6 +43,13 @@ const RATES: [Rate; 10] = [
     deepgram("enhanced", false, 16_500, LIST),
     deepgram("base", false, 14_500, LIST),
     deepgram("", false, 5_800, LIST),
+    Rate {
+        service: "assemblyai",
+        model: "",
+        multilingual: false,
+        micros_per_minute: 2_500,
+        source: ASSEMBLYAI,
+    },
     Rate {
         service: "local",
         model: "",
@@ -108,6 +118,8 @@ mod tests {
         assert_eq!(minute("deepgram", "nova-3", "en", false, 2), 9_600);
         assert_eq!(minute("deepgram", "nova-3", "multi", false, 1), 5_800);
         assert_eq!(minute("deepgram", "tomorrow-1", "en", false, 1), 5_800);
+        assert_eq!(minute("assemblyai", "universal-streaming-english", "en", true, 1), 2_500);
+        assert_eq!(minute("assemblyai", "universal-streaming-multilingual", "fr", false, 1), 2_500);
         assert_eq!(minute("local", "zipformer", "en", true, 2), 0);
     }
 

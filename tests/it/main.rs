@@ -5,6 +5,7 @@
 mod access_events;
 mod access_matrix;
 mod accounts;
+mod assemblyai;
 mod auth_doors;
 #[cfg(feature = "local-speech")]
 mod browser;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use futures_util::{
-    SinkExt, StreamExt,
+    StreamExt,
     stream::{SplitSink, SplitStream},
 };
 use tokio::{
@@ -17,13 +17,13 @@ use tokio_tungstenite::tungstenite::{Bytes, Message};
 
 use super::{
     closing,
-    handshake::Socket,
     message::{Heard, Parser},
 };
 use crate::{
     model::AudioChunk,
     providers::{
         CloseReason, Closed, ErrorClass, ProviderError, StreamCommand, StreamEvent, StreamOptions,
+        socket::{Socket, send},
     },
     telemetry::log_patterns,
 };
@@ -33,8 +33,6 @@ const KEEP_ALIVE: Duration = Duration::from_secs(4);
 const PING: Duration = Duration::from_secs(1);
 /// A live peer says something between pings; after this many without a word it is gone.
 const HALF_OPEN_PINGS: u32 = 4;
-/// How long one message may take to be written.
-const WRITE: Duration = Duration::from_secs(5);
 /// How long what was received already may be read after a write failed.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 /// How long the last results may take after `CloseStream`.
@@ -178,7 +176,7 @@ impl Connection {
                         }
                     }
                     Heard::Summary { audio_ms: total } => audio_ms = Some(total),
-                    Heard::Complaint(what) => log_patterns::stream_complaint(&what),
+                    Heard::Complaint(what) => log_patterns::stream_complaint("deepgram", &what),
                     Heard::Ignored => {}
                 },
                 Some(Ok(Message::Close(frame))) => return ended(audio_ms, frame.as_ref()),
@@ -221,17 +219,4 @@ async fn text(
     body: &'static str,
 ) -> Result<(), ProviderError> {
     send(sink, Message::Text(body.into())).await
-}
-
-async fn send(
-    sink: &mut SplitSink<Socket, Message>,
-    message: Message,
-) -> Result<(), ProviderError> {
-    let lost = |detail: String| ProviderError::new(ErrorClass::Unavailable, "send", detail);
-    match timeout(WRITE, sink.send(message)).await {
-        Ok(sent) => sent.map_err(|error| lost(error.to_string())),
-        Err(_) => {
-            Err(ProviderError::new(ErrorClass::Timeout, "send_timeout", "it stopped reading"))
-        }
-    }
 }

@@ -34,8 +34,9 @@ impl Deepgram {
 
     /// The model that a stream with these options would use.
     pub fn model_for(&self, options: &StreamOptions) -> String {
-        let wanted = options.model.as_deref().unwrap_or(&self.config.model);
-        model::choose(wanted, options.language, options.model.is_some()).to_owned()
+        let named = options.model.as_deref().filter(|name| model::MODELS.contains(name));
+        let wanted = named.unwrap_or(&self.config.model);
+        model::choose(wanted, options.language, named.is_some()).to_owned()
     }
 
     /// Opens a stream, or says within the handshake deadline why not.

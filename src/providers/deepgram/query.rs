@@ -5,17 +5,12 @@ use reqwest::Url;
 use super::model;
 use crate::{
     model::AudioFormat,
-    providers::{Endpointing, ErrorClass, ProviderError, StreamOptions},
+    providers::{Endpointing, ProviderError, StreamOptions, socket},
 };
 
-/// The live URL below `base`, with `http` turned into `ws`.
+/// The live URL below `base`.
 pub(super) fn url(base: &str, options: &StreamOptions, model: &str) -> Result<Url, ProviderError> {
-    let bad = |detail: String| ProviderError::new(ErrorClass::BadRequest, "bad_base_url", detail);
-    let mut url = Url::parse(base).map_err(|error| bad(format!("{base}: {error}")))?;
-    let scheme = if matches!(url.scheme(), "https" | "wss") { "wss" } else { "ws" };
-    url.set_scheme(scheme).map_err(|()| bad(format!("{base}: cannot carry a websocket")))?;
-    let path = format!("{}/v1/listen", url.path().trim_end_matches('/'));
-    url.set_path(&path);
+    let mut url = socket::address(base, "/v1/listen")?;
     append(&mut url, options, model);
     Ok(url)
 }

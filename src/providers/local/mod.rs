@@ -26,7 +26,7 @@ mod vad;
 mod voice;
 mod words;
 
-use crate::model::Encoding;
+use crate::model::{AudioFormat, Encoding};
 pub use engine::{Engine, LocalConfig};
 
 /// The provider's name.
@@ -42,3 +42,11 @@ pub const ENCODINGS: [Encoding; 6] = [
     Encoding::Flac,
     Encoding::OggOpus,
 ];
+
+/// Whether it takes such audio.
+pub fn takes(format: AudioFormat) -> bool {
+    match format {
+        AudioFormat::Raw(raw) => ENCODINGS.contains(&raw.encoding),
+        AudioFormat::Container(_) => true,
+    }
+}

@@ -66,7 +66,7 @@ impl Span {
         let written: Vec<(&str, String)> = recognition
             .text
             .split_whitespace()
-            .map(|written| (written, plain(written)))
+            .map(|written| (written, Word::plain(written)))
             .filter(|(_, plain)| !plain.is_empty())
             .collect();
         let weight = |word: &str| word.chars().count() as u64 + 1;
@@ -88,12 +88,6 @@ impl Span {
         }
         words
     }
-}
-
-/// Lower-case, without the punctuation around it; `%`, `$` and the like are part of a word.
-fn plain(written: &str) -> String {
-    let spoken = |letter: char| letter.is_alphanumeric() || "%$€£&+#@°".contains(letter);
-    written.trim_matches(|letter| !spoken(letter)).to_lowercase()
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use audio_transcription_api::{config::Config, server::Running};
 use serde_json::json;
 use testkit::{
+    assemblyai,
     deepgram::{self, Simulator},
     raw_ws::RawSocket,
     socketio,
@@ -52,6 +53,12 @@ impl Setup {
     pub fn deepgram(mut self, config: deepgram::Config) -> Self {
         self.deepgram = Some(config);
         self
+    }
+
+    /// An AssemblyAI beside it, which a test holds; `LIVE_PROVIDER` says who transcribes.
+    pub fn assemblyai(self, simulator: &assemblyai::Simulator) -> Self {
+        self.with("ASSEMBLYAI_API_KEY", super::ASSEMBLYAI_KEY)
+            .with("ASSEMBLYAI_STREAMING_URL", simulator.base_url())
     }
 
     /// The embedded engine instead of Deepgram.

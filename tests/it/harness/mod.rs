@@ -23,6 +23,8 @@ pub use terminal::Terminal;
 
 use std::time::Duration;
 
+/// The key of the simulated AssemblyAI.
+pub const ASSEMBLYAI_KEY: &str = "test-assemblyai-key";
 /// How long anything may take that should happen at once.
 pub const SOON: Duration = Duration::from_secs(10);
 /// How long a stream of recorded speech may take.

@@ -12,7 +12,7 @@ const LIMIT: &str = "a number from 1 to 1000000 or unlimited";
 const ENVIRONMENTS: &str = "one of development, dev, local, test, testing, production, prod";
 
 /// A variable, a value that it must not have, and what the sentence says of it.
-const ROWS: [(&str, &str, &str); 58] = [
+const ROWS: [(&str, &str, &str); 59] = [
     ("ENVIRONMENT", "staging", ENVIRONMENTS),
     ("FLASK_ENV", "productoin", ENVIRONMENTS),
     ("PORT", "http", "a whole number from 0 to 65535"),
@@ -43,7 +43,7 @@ const ROWS: [(&str, &str, &str); 58] = [
     ("AUTH0_ISSUER_URL", "ftp://127.0.0.1", URL),
     ("AUTH0_REQUEST_TIMEOUT", "0", "a whole number from 1 to 120"),
     ("ALLOW_INSECURE_SESSION_AUTH", "perhaps", "true or false"),
-    ("LIVE_PROVIDER", "whisper", "one of auto, deepgram, local"),
+    ("LIVE_PROVIDER", "whisper", "one of auto, deepgram, assemblyai, local"),
     ("LIVE_MAX_SESSIONS", "0", "a whole number from 1 to 1000000"),
     ("LIVE_MAX_SESSIONS", "1e3", "a whole number from 1 to 1000000"),
     ("DEEPGRAM_BASE_URL", "api.deepgram.com", URL),
@@ -57,6 +57,7 @@ const ROWS: [(&str, &str, &str); 58] = [
     ("TRANSCRIPT_RETENTION_DAYS", "a month", "a whole number from 0 to 36500"),
     ("OPENAI_BASE_URL", "api.openai.com/v1", URL),
     ("ASSEMBLYAI_BASE_URL", "https://", URL),
+    ("ASSEMBLYAI_STREAMING_URL", "streaming", URL),
     ("DEEPSEEK_BASE_URL", "deepseek", URL),
     ("GOOGLE_TRANSLATE_BASE_URL", "google", URL),
     ("GOOGLE_SHEETS_BASE_URL", "file:///etc/passwd", URL),

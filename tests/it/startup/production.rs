@@ -88,6 +88,8 @@ async fn real_values_start_and_risks_are_said_aloud() {
         ("API_KEY", "short-key"),
         ("MAX_CONNECTIONS", "10"),
         ("DEEPGRAM_BASE_URL", "http://127.0.0.1:1"),
+        ("ASSEMBLYAI_API_KEY", "an assemblyai key"),
+        ("ASSEMBLYAI_STREAMING_URL", "http://127.0.0.1:1"),
         ("AUTH0_DOMAIN", "https://127.0.0.1:1/"),
     ];
     let process = ServiceProcess::start(&over(&PRODUCTION, &risky)).await;
@@ -99,6 +101,7 @@ async fn real_values_start_and_risks_are_said_aloud() {
         "API_KEY is shorter than 32 characters",
         "MAX_CONNECTIONS is below LIVE_MAX_SESSIONS, which is then never reached",
         "DEEPGRAM_BASE_URL is plain http: key and audio travel readable",
+        "ASSEMBLYAI_STREAMING_URL is plain http: key and audio travel readable",
     ] {
         assert!(log.contains(warning), "{warning}:\n{log}");
     }

@@ -1,16 +1,21 @@
-//! The outside world by wire only: a Deepgram simulator, a fake Auth0, an OTLP receiver, clients
-//! and private databases. Nothing here imports the service, so that a wrong field cannot pass on
-//! both sides.
+//! The outside world by wire only: simulators of Deepgram and AssemblyAI, a fake Auth0, an OTLP
+//! receiver, clients and private databases. Nothing here imports the service, so that a wrong field
+//! cannot pass on both sides.
 
+pub mod assemblyai;
 pub mod auth0;
 pub mod deepgram;
 pub mod numbered;
 pub mod otlp;
 pub mod process;
 pub mod raw_ws;
+pub mod script;
 pub mod socketio;
 pub mod speech;
 
+mod recognizer;
+#[cfg(test)]
+mod recognizer_tests;
 mod tasks;
 mod wait;
 

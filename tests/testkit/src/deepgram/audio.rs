@@ -8,10 +8,10 @@ use sha2::{Digest, Sha256};
 use super::clock::AudioClock;
 use super::config::Config;
 use super::options::Options;
-use super::recognizer::{Recognizer, Rules, Said, Segment};
-use super::script::{Script, Word};
 use super::wire::{self, Stamp};
 use crate::numbered::Reader;
+use crate::recognizer::{Recognizer, Rules, Said, Segment};
+use crate::script::{Script, Word};
 use crate::speech::hex;
 
 /// A message to the client, and the final it carries, if it carries one.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use super::script::Script;
+use crate::script::Script;
 use crate::speech::sha256_hex;
 
 /// How a simulator behaves. `Config::default()` is the real service without its delays.

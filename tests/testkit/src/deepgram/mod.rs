@@ -9,13 +9,9 @@ mod fault;
 mod handshake;
 mod options;
 mod query;
-mod recognizer;
-#[cfg(test)]
-mod recognizer_tests;
 mod record;
 mod recorded;
 mod refusal;
-mod script;
 mod server;
 mod shared;
 #[cfg(test)]
@@ -35,9 +31,9 @@ pub use fault::{Action, At, Door, Fault};
 pub use query::Query;
 pub use record::{End, Record, Request, SentFinal};
 pub use refusal::{Body, Refusal};
-pub use script::{Script, Word};
 use shared::Shared;
 
+pub use crate::script::{Script, Word};
 use crate::tasks::Tasks;
 use crate::wait::lock;
 

@@ -9,9 +9,9 @@ use super::clock::AudioClock;
 use super::options::Options;
 use super::query::Query;
 use super::refusal::Refusal;
-use super::script::{Script, Word};
 use super::shared::Shared;
 use super::wire::{Stamp, seconds};
+use crate::script::{Script, Word};
 use crate::speech::sha256_hex;
 
 /// Length of audio that cannot be measured, when the script has no end either.

@@ -12,7 +12,7 @@ use super::fault::{Action, Faults};
 use super::query::Query;
 use super::record::{Book, Record, Request};
 use super::refusal::Refusal;
-use super::script::Script;
+use crate::script::Script;
 use crate::wait::{Watched, lock};
 
 /// Injected actions that may wait for a stream.

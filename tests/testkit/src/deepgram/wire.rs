@@ -9,8 +9,8 @@ use uuid::{Builder, Uuid};
 
 use super::catalog::Model;
 use super::options::Options;
-use super::recognizer::Segment;
-use super::script::Word;
+use crate::recognizer::Segment;
+use crate::script::Word;
 
 const CONFIDENCE: f64 = 0.99;
 const MODEL_VERSION: &str = "2024-01-18.26916";

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::recognizer::{Recognizer, Rules, Said, Segment};
-use super::script::{Script, Word};
+use crate::recognizer::{Recognizer, Rules, Said, Segment};
+use crate::script::{Script, Word};
 
 const SECOND_US: u64 = 1_000_000;
 

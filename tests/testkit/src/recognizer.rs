@@ -1,6 +1,6 @@
 //! When a recogniser speaks: the timing rules of one channel, driven by audio time alone.
 
-use super::script::{Voice, Word};
+use crate::script::{Voice, Word};
 
 /// The step in which audio time is looked at.
 const TICK_US: u64 = 10_000;
