@@ -23,6 +23,8 @@ pub enum Outcome {
     Failed(Error),
     /// Another owner has it.
     Replaced,
+    /// Its task panicked.
+    Died,
 }
 
 impl Outcome {
@@ -32,6 +34,7 @@ impl Outcome {
             Self::Finished => "finished",
             Self::Silent => "silent",
             Self::Replaced => "replaced",
+            Self::Died => "died",
             Self::Refused(error) | Self::Failed(error) => error.kind.code(),
         }
     }

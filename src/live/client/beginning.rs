@@ -1,7 +1,12 @@
 //! How a client's sessions begin and end.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    future::Future,
+    panic::AssertUnwindSafe,
+    sync::{Arc, atomic::Ordering},
+};
 
+use futures_util::FutureExt;
 use serde_json::{Map, Value};
 
 use super::{Client, Phase};
@@ -21,6 +26,14 @@ use crate::{
 
 /// How long after a loss a session can be gone on with, in milliseconds.
 pub const RESUME_WITHIN_MS: u64 = 120_000;
+
+/// The end of a session, be it that its task panicked: then only this one is restarted, by its
+/// client, which goes on with what was stored.
+async fn watched(
+    running: impl Future<Output = (Outcome, Option<Receipt>)>,
+) -> (Outcome, Option<Receipt>) {
+    AssertUnwindSafe(running).catch_unwind().await.unwrap_or((Outcome::Died, None))
+}
 
 impl Client {
     /// Validates options and spawns the session, or tells the client why not.
@@ -92,7 +105,7 @@ impl Client {
         let session = Session::new(service, caller, plan, inbox.clone(), self.outbox.clone());
         let client = self.clone();
         self.service.shutdown.spawn(async move {
-            let (outcome, receipt) = Box::pin(session.run()).await;
+            let (outcome, receipt) = watched(Box::pin(session.run())).await;
             inbox.close(Ending::Stopped);
             client.ended(id, &outcome, receipt.as_ref());
             // Not before the farewell: who waits for the last words must not wait for the database.
@@ -130,6 +143,8 @@ impl Client {
         }
         if ours && replaced {
             self.outbox.close(Close::Replaced);
+        } else if matches!(outcome, Outcome::Died) {
+            self.outbox.close(Close::Restart);
         } else if let Some(close) = self.standing.parting() {
             self.outbox.close(close);
         } else if self.service.shutdown.soft().is_cancelled() {
@@ -144,5 +159,18 @@ impl Client {
             report,
             timestamp: self.service.clock.timestamp(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_session_that_panics_takes_nothing_with_it() {
+        let (outcome, receipt) = watched(async { panic!("a fault of ours") }).await;
+        assert!(matches!(outcome, Outcome::Died) && receipt.is_none());
+        let (outcome, _) = watched(async { (Outcome::Finished, None) }).await;
+        assert!(matches!(outcome, Outcome::Finished));
     }
 }

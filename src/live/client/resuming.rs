@@ -1,6 +1,6 @@
 //! A client that goes on with a session which began on another socket.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use serde_json::{Map, Value};
 
@@ -18,6 +18,9 @@ use crate::{
     telemetry::metrics::label,
 };
 
+/// How long after a refusal another attempt is looked at.
+const PAUSE: Duration = Duration::from_millis(500);
+
 impl Client {
     /// Goes on with a session, or tells why not. Answers beside the socket: the owner may have to be
     /// waited for.
@@ -27,6 +30,14 @@ impl Client {
             Err(error) => return self.fail(&error),
         };
         let mut phase = self.lock();
+        if matches!(*phase, Phase::Resuming) {
+            drop(phase);
+            let text = "one resume at a time, and not at once after a refused one";
+            return self.refuse_resume(
+                wanted.session,
+                &Error::new(ErrorKind::RateLimited, text).after(PAUSE),
+            );
+        }
         if !matches!(*phase, Phase::Fresh | Phase::Stopped) {
             drop(phase);
             let error = Error::new(ErrorKind::Conflict, "this socket has a session: stop it first");
@@ -52,8 +63,10 @@ impl Client {
         match made {
             Ok((plan, event, missed)) => self.run_on(plan, event, &missed),
             Err(error) => {
-                self.set_stopped();
                 self.refuse_resume(wanted.session, &error);
+                // Each attempt asks Redis and another replica.
+                tokio::time::sleep(PAUSE).await;
+                self.set_stopped();
             }
         }
     }

@@ -93,27 +93,27 @@ impl Session {
         told.borrow().covered_ms
     }
 
-    /// Nobody has sent audio, and another owner asks.
-    pub(super) fn release_unused(mut self) -> (Outcome, Option<Receipt>) {
-        self.inbox.close(Ending::Released);
-        self.beginning.finals.clear();
-        (Outcome::Replaced, None)
+    /// What a session is that has had no audio here.
+    pub(super) fn unused(&self) -> Outcome {
+        match self.inbox.close(Ending::Parked) {
+            Ending::Released => Outcome::Replaced,
+            Ending::Stopped | Ending::Parked => Outcome::Silent,
+        }
     }
 
     /// A session that was taken over and has no more audio: what was left of it is all there is.
     pub(super) async fn end_unused(mut self) -> (Outcome, Option<Receipt>) {
-        let ended = self.inbox.close(Ending::Parked);
-        let covered_ms = self.beginning.stands.covered_ms;
-        if ended == Ending::Stopped {
-            self.open_books();
+        let stopped = self.inbox.close(Ending::Parked) == Ending::Stopped;
+        self.open_books();
+        if stopped {
+            let covered_ms = self.beginning.stands.covered_ms;
             return Box::pin(self.end(Outcome::Finished, covered_ms)).await;
         }
-        let stands = Bookmark { standing: Standing::Parked, ..self.beginning.stands.clone() };
-        self.open_books();
         if let Some(herald) = self.herald.take() {
-            herald.note(stands);
+            let stands = self.beginning.stands.clone();
+            herald.note(Bookmark { standing: Standing::Parked, ..stands });
         }
-        (Outcome::Silent, None)
+        (self.unused(), None)
     }
 
     /// What became of the session's audio.

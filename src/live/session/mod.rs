@@ -118,11 +118,14 @@ impl Session {
             first = self.first() => first,
             // Without audio there is nothing to hand over.
             () = soft.cancelled() => Ok(None),
-            () = asked.cancelled() => return self.release_unused(),
+            () = asked.cancelled() => {
+                self.inbox.close(Ending::Released);
+                Ok(None)
+            }
         };
         match first {
             Err(error) => (Outcome::Failed(error), None),
-            Ok(None) if self.beginning.is_fresh() => (Outcome::Silent, None),
+            Ok(None) if self.beginning.is_fresh() => (self.unused(), None),
             Ok(None) => Box::pin(self.end_unused()).await,
             Ok(Some(intake)) => {
                 // Taken with the first audio: a session that sends none holds nobody's place.
@@ -136,12 +139,9 @@ impl Session {
                 self.progress = Progress::from(&self.beginning.stands, intake.format, channels);
                 self.open_trace();
                 self.open_books();
-                let gauge = [label("provider", self.service.live.name())];
-                let live_sessions = self.service.metrics.live_sessions.clone();
-                live_sessions.add(1, &gauge);
+                let counted = Counted::begin(&self.service);
                 let outcome = Box::pin(self.stream(intake.first)).await;
-                live_sessions.add(-1, &gauge);
-                drop(slot);
+                drop((counted, slot));
                 outcome
             }
         }
@@ -180,6 +180,27 @@ impl Session {
         let covered_ms = upstream.covered_ms();
         drop(upstream);
         Box::pin(self.end(outcome, covered_ms)).await
+    }
+}
+
+/// Counts a session that runs, until it is dropped.
+struct Counted(LiveService);
+
+impl Counted {
+    fn begin(service: &LiveService) -> Self {
+        let counted = Self(service.clone());
+        counted.add(1);
+        counted
+    }
+
+    fn add(&self, sessions: i64) {
+        self.0.metrics.live_sessions.add(sessions, &[label("provider", self.0.live.name())]);
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.add(-1);
     }
 }
 

@@ -31,6 +31,8 @@ pub enum Close {
     Silent,
     /// The credential came to its end.
     TokenExpired,
+    /// The session failed by a fault of ours, and can be gone on with.
+    Restart,
     /// The credential was taken back.
     CredentialRevoked,
     /// Another socket has taken the session over.
@@ -39,11 +41,12 @@ pub enum Close {
 
 impl Close {
     /// Every close, for the table in the docs.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Draining,
         Self::SlowReader,
         Self::Silent,
         Self::TokenExpired,
+        Self::Restart,
         Self::CredentialRevoked,
         Self::Replaced,
     ];
@@ -55,6 +58,7 @@ impl Close {
             Self::SlowReader => 4001,
             Self::Silent => 4002,
             Self::TokenExpired => 4003,
+            Self::Restart => 4004,
             Self::CredentialRevoked => 4500,
             Self::Replaced => 4501,
         }
@@ -67,6 +71,7 @@ impl Close {
             Self::SlowReader => "slow_reader",
             Self::Silent => "silent",
             Self::TokenExpired => "token_expired",
+            Self::Restart => "restart",
             Self::CredentialRevoked => "credential_revoked",
             Self::Replaced => "replaced",
         }
