@@ -18,6 +18,7 @@ use crate::{
     postgres::Database,
     providers::{Live, deepgram::Deepgram},
     redis::Redis,
+    relay::{self, Relay},
     rooms::{Ground, Rooms},
     telemetry::{Metrics, Tracer, export},
     transcripts::{Transcripts, handlers::Library},
@@ -38,6 +39,8 @@ pub struct App {
     pub redis: Redis,
     /// The replicas beside this one.
     pub fleet: Fleet,
+    /// Requests of sessions that those hold.
+    pub relay: Relay,
     /// Who verifies credentials.
     pub auth: Authenticator,
     /// Who counts what users do.
@@ -56,7 +59,13 @@ pub struct App {
 
 impl App {
     /// Builds the components; neither Postgres nor Redis need be there.
-    pub async fn build(config: Config, shutdown: Shutdown) -> anyhow::Result<Self> {
+    ///
+    /// `reached` is where other replicas reach this one, if they do.
+    pub async fn build(
+        config: Config,
+        reached: Option<String>,
+        shutdown: Shutdown,
+    ) -> anyhow::Result<Self> {
         let clock = Clock;
         let metrics = Metrics::new().context("metrics could not be set up")?;
         let spans =
@@ -69,7 +78,10 @@ impl App {
         let auth = Authenticator::new(&config.auth, config.environment, backing)
             .context("authentication could not be set up")?;
         let rooms = rooms(&config, (&redis, &auth, &metrics), secrets.clone(), &shutdown);
-        let fleet = Fleet::join(redis.clone(), &shutdown);
+        let shared = config.auth.secret_key.as_ref().map(|_| secrets.clone());
+        let member = relay::introduce(shared.as_ref(), reached.as_deref());
+        let fleet = Fleet::join_as(member, redis.clone(), &shutdown);
+        let relay = relay(&fleet, shared, &metrics, &shutdown);
         let (counted, leased) = (config.limits.clone(), config.limits.clone());
         let limits = Limits::new(counted, redis.clone(), fleet.clone(), metrics.clone());
         let leases = Leases::new(leased, redis.clone(), fleet.clone(), metrics.clone(), &shutdown);
@@ -105,6 +117,7 @@ impl App {
             database,
             redis,
             fleet,
+            relay,
             auth,
             limits,
             accounts,
@@ -142,6 +155,12 @@ fn rooms(
     let (revocations, metrics) = (auth.revocations().clone(), metrics.clone());
     let ground = Ground { redis: redis.clone(), secrets, revocations, metrics };
     Rooms::start(ground, config.rooms.history, shutdown)
+}
+
+/// Without `SECRET_KEY` replicas would have nothing to know each other by.
+fn relay(fleet: &Fleet, secrets: Option<Secrets>, metrics: &Metrics, shutdown: &Shutdown) -> Relay {
+    let (fleet, metrics, shutdown) = (fleet.clone(), metrics.clone(), shutdown.clone());
+    Relay::new(relay::Ground { fleet, secrets, metrics, clock: Clock, shutdown })
 }
 
 /// Usage beside Postgres. Without `SECRET_KEY` no other process could read what is sealed.
