@@ -78,6 +78,7 @@ pub fn layer(service: LiveService) -> (SocketIoLayer, Arc<Lines>) {
     };
     let welcome = move |socket: SocketRef| welcome(cut.clone(), socket);
     io.ns(PATH, welcome.with(admit));
+    lines.serve(io);
     (layer, lines)
 }
 

@@ -4,7 +4,7 @@ use std::sync::PoisonError;
 
 use axum::{
     extract::{Request, State},
-    http::StatusCode,
+    http::{Method, StatusCode},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -21,6 +21,10 @@ use crate::{
     web::{client_address::ClientAddress, error::Failure, request_id::RequestId},
 };
 
+/// Marks a request by which another replica says that it can carry a session's connection no longer.
+#[derive(Clone, Copy, Debug)]
+pub struct Leaving;
+
 /// Lets in what another replica handed over. Its client has passed the edge and the check of its
 /// origin there, and is known here by its own address.
 pub async fn admit(State(relay): State<Relay>, mut request: Request, next: Next) -> Response {
@@ -30,6 +34,9 @@ pub async fn admit(State(relay): State<Relay>, mut request: Request, next: Next)
     };
     if let Some(client) = letter.client {
         request.extensions_mut().insert(ClientAddress(client));
+    }
+    if request.method() == Method::DELETE {
+        request.extensions_mut().insert(Leaving);
     }
     let own = relay.0.ground.fleet.tag();
     let mut response = match sid::aim(request.uri()) {

@@ -1,14 +1,14 @@
 //! One request on its way to the replica that holds its session, and the answer on its way back.
 
-use std::{error::Error as _, io, time::Duration};
+use std::{error::Error as _, io, sync::PoisonError, time::Duration};
 
 use axum::{
     body::Body,
     extract::Request,
-    http::{HeaderValue, StatusCode, Uri, request, uri::Scheme},
+    http::{HeaderValue, Method, StatusCode, Uri, request, uri::Scheme},
     response::Response,
 };
-use hyper::{body::Incoming, upgrade::OnUpgrade};
+use hyper::body::Incoming;
 use hyper_util::client::legacy;
 use tokio::time::timeout;
 use tower_http::timeout::TimeoutBody;
@@ -18,7 +18,6 @@ use super::{
     Relay, hygiene, introduction,
     refusal::{Refusal, Why},
     seal::{self, Letter},
-    tunnel,
 };
 use crate::{
     auth::Secrets,
@@ -38,25 +37,59 @@ const ANSWER_READ: Duration = Duration::from_secs(10);
 type Sealed = (axum::http::Request<Body>, Letter);
 
 impl Relay {
-    /// Hands a request over to the replica of that tag and waits for its answer.
+    /// Hands a request over to the replica of that tag; its answer as the client gets it.
     pub(super) async fn forward(&self, to: Tag, mut request: Request) -> Result<Response, Refusal> {
-        let unshared = Refusal::Unreachable(Why::NoSecret);
+        let waiting =
+            hygiene::wants_upgrade(request.headers()).then(|| hyper::upgrade::on(&mut request));
+        let uri = request.uri().clone();
+        let mut answer = self.ask(to, request, waiting.is_some()).await?;
+        let upgraded = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
+        hygiene::clean(answer.headers_mut());
+        match waiting.filter(|_| upgraded) {
+            Some(client) => {
+                let owner = hyper::upgrade::on(&mut answer);
+                hygiene::upgrade(answer.headers_mut());
+                self.count("tunnelled");
+                self.carry(to, uri, client, owner);
+            }
+            None if upgraded => return Err(Refusal::Gone),
+            None => self.count("forwarded"),
+        }
+        Ok(answer.map(|body| Body::new(TimeoutBody::new(ANSWER_READ, body))))
+    }
+
+    /// Tells the replica of that tag that this one can carry a session's connection no longer.
+    pub(super) async fn take_leave(&self, to: Tag, uri: Uri) {
+        let mut request = Request::new(Body::empty());
+        *request.method_mut() = Method::DELETE;
+        *request.uri_mut() = uri;
+        if let Err(refusal) = self.ask(to, request, false).await {
+            tracing::debug!("a session's replica did not hear of a drain: {}", refusal.outcome());
+        }
+    }
+
+    /// What the replica of that tag says to a request, if it is that one that says it.
+    async fn ask(
+        &self,
+        to: Tag,
+        request: Request,
+        upgrades: bool,
+    ) -> Result<hyper::Response<Incoming>, Refusal> {
         let known = self.0.ground.fleet.find(to).await.ok_or(Refusal::Unknown)?;
-        let secrets = self.0.ground.secrets.as_ref().ok_or(unshared)?;
+        let secrets = self.0.ground.secrets.as_ref();
+        let secrets = secrets.ok_or(Refusal::Unreachable(Why::NoSecret))?;
         let card = known.card.ok_or(Refusal::Unreachable(Why::NoListener))?;
         let address = introduction::address(secrets, to, &card);
         let address = address.ok_or(Refusal::Unreachable(Why::Disbelief))?;
-        let waiting =
-            hygiene::wants_upgrade(request.headers()).then(|| hyper::upgrade::on(&mut request));
         // Only what cannot be written as an address or a header comes to nothing here.
-        let sealed = self.seal(secrets, to, &address, request, waiting.is_some());
+        let sealed = self.seal(secrets, to, &address, request, upgrades);
         let (request, letter) = sealed.ok_or(Refusal::Unknown)?;
-        let answer = self.ask(to, request).await?;
+        let answer = self.send(to, request).await?;
         if !letter.is_proved(secrets, answer.headers()) {
             return Err(disbelieved(answer.status()));
         }
         self.forgive(to);
-        self.relay(to, answer, waiting)
+        Ok(answer)
     }
 
     /// The request as it goes out: without what is for the first connection only, with a letter.
@@ -93,7 +126,7 @@ impl Relay {
         Some((request, letter))
     }
 
-    async fn ask(
+    async fn send(
         &self,
         to: Tag,
         request: axum::http::Request<Body>,
@@ -108,36 +141,6 @@ impl Relay {
             // Frozen, or cut off: its clients would wait for nothing.
             () = self.0.ground.fleet.gone(to) => Err(Refusal::Gone),
         }
-    }
-
-    /// The answer as the client gets it. What was upgraded is carried in both directions from now on.
-    fn relay(
-        &self,
-        to: Tag,
-        mut answer: hyper::Response<Incoming>,
-        waiting: Option<OnUpgrade>,
-    ) -> Result<Response, Refusal> {
-        let upgraded = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
-        hygiene::clean(answer.headers_mut());
-        match waiting.filter(|_| upgraded) {
-            Some(client) => {
-                let owner = hyper::upgrade::on(&mut answer);
-                hygiene::upgrade(answer.headers_mut());
-                self.count("tunnelled");
-                let (fleet, hard) =
-                    (self.0.ground.fleet.clone(), self.0.ground.shutdown.hard().clone());
-                self.0.ground.shutdown.spawn(async move {
-                    tokio::select! {
-                        () = tunnel::run(client, owner) => {}
-                        () = fleet.gone(to) => {}
-                        () = hard.cancelled() => {}
-                    }
-                });
-            }
-            None if upgraded => return Err(Refusal::Gone),
-            None => self.count("forwarded"),
-        }
-        Ok(answer.map(|body| Body::new(TimeoutBody::new(ANSWER_READ, body))))
     }
 
     fn failed(&self, to: Tag, error: &legacy::Error) -> Refusal {
@@ -158,7 +161,7 @@ impl Relay {
     fn refused(&self, to: Tag) -> Refusal {
         let fleet = &self.0.ground.fleet;
         let Some(now) = fleet.peer(to) else { return Refusal::Gone };
-        let mut refused = self.0.refused.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut refused = self.0.refused.lock().unwrap_or_else(PoisonError::into_inner);
         refused.retain(|tag, _| fleet.peer(*tag).is_some());
         let first_ms = *refused.entry(to).or_insert(now.seen_ms);
         // One more may have been under way when it died.
@@ -169,7 +172,7 @@ impl Relay {
     }
 
     fn forgive(&self, to: Tag) {
-        self.0.refused.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(&to);
+        self.0.refused.lock().unwrap_or_else(PoisonError::into_inner).remove(&to);
     }
 }
 

@@ -26,12 +26,14 @@ use std::{
 
 use axum::{
     extract::{Request, State},
+    http::{Method, StatusCode},
     middleware::Next,
-    response::Response,
+    response::{IntoResponse, Response},
 };
+use tokio_util::task::TaskTracker;
 
 pub use address::own as own_address;
-pub use admission::admit;
+pub use admission::{Leaving, admit};
 pub use introduction::introduce;
 
 use crate::{
@@ -74,14 +76,15 @@ struct Parts {
     /// Replicas that refused a connection, with their heartbeat that was known then.
     refused: Mutex<HashMap<Tag, i64>>,
     told: Mutex<Option<Instant>>,
+    tunnels: TaskTracker,
 }
 
 impl Relay {
     /// One for a replica.
     pub fn new(ground: Ground) -> Self {
         let wire = wire::wire(&ground.shutdown);
-        let (seen, refused, told) = Default::default();
-        Self(Arc::new(Parts { ground, wire, seen, refused, told }))
+        let (seen, refused, told, tunnels) = Default::default();
+        Self(Arc::new(Parts { ground, wire, seen, refused, told, tunnels }))
     }
 
     fn count(&self, outcome: &'static str) {
@@ -116,6 +119,10 @@ pub async fn hand_over(State(relay): State<Relay>, request: Request, next: Next)
         Aim::Elsewhere => next.run(request).await,
         Aim::Opening => sid::tag_opened(next.run(request).await, own).await,
         Aim::Session(tag) if tag == own => next.run(sid::untagged(request)).await,
+        // Replicas have a word of their own for each other.
+        Aim::Session(_) if !matches!(*request.method(), Method::GET | Method::POST) => {
+            StatusCode::BAD_REQUEST.into_response()
+        }
         Aim::Session(tag) => {
             relay.forward(tag, request).await.unwrap_or_else(|refusal| relay.refuse(refusal))
         }

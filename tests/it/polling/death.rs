@@ -30,7 +30,6 @@ async fn a_killed_owner_is_told_at_once() {
     upgrading.enter(&url, &url).await;
     let mut socket = upgrading.upgrade(&url).await;
     let waiting = poll(&session, url.clone());
-    // It waits there once a second poll finds the first in its place.
     owner.guard.kill().expect("killed");
     let told = tokio::time::timeout(SOON, waiting).await.expect("in time").expect("an answer");
     assert_unknown(&told);

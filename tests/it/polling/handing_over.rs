@@ -1,10 +1,16 @@
 //! Any replica takes any request of a session, whoever holds it.
 
 use serde_json::Value;
-use testkit::{numbered::NumberedAudio, raw_ws::Received};
+use testkit::{
+    numbered::NumberedAudio,
+    raw_ws::{RawSocket, Received},
+};
 
 use super::{Session, relayed, session::hear_out, setup};
-use crate::{harness::SOON, oracle};
+use crate::{
+    harness::{SOON, TestApp},
+    oracle,
+};
 
 /// One chunk of audio as a message of the namespace.
 fn chunk(number: u32) -> String {
@@ -45,41 +51,76 @@ async fn every_replica_serves_every_session() {
     assert!(relayed(two, "forwarded") > 10 && relayed(three, "forwarded") > 10);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_upgrade_is_carried_for_its_life() {
-    let mut replicas = setup().start_many(2).await;
+/// A session of the first replica on a WebSocket, which the second one carries.
+async fn carried(replicas: &[TestApp]) -> RawSocket {
     let urls = [replicas[0].url(), replicas[1].url()];
     let session = Session::open(&urls[0]).await;
     session.enter(&urls[1], &urls[0]).await;
-    let mut socket = session.upgrade(&urls[1]).await;
+    let socket = session.upgrade(&urls[1]).await;
     assert_eq!(relayed(&replicas[1], "tunnelled"), 1);
-    socket.send_text("42/audio-stream,[\"start_streaming\"]").await.expect("sent");
-    let started = socket.receive(SOON).await.expect("an answer");
-    assert!(
-        matches!(&started, Received::Text(text) if text.contains("streaming_started")),
-        "{started:?}"
-    );
-    // The replica that carries it takes its leave: the session is another's matter.
-    replicas[1].running.app.shutdown.drain();
-    socket.send_text("42/audio-stream,[\"stop_streaming\"]").await.expect("sent");
-    let stopped = socket.receive(SOON).await.expect("an answer");
-    assert!(
-        matches!(&stopped, Received::Text(text) if text.contains("streaming_stopped")),
-        "{stopped:?}"
-    );
-    replicas.remove(1).running.stop().await;
-    assert!(!hear_out(&mut socket).await.contains("closing"), "cut, and not by its own replica");
-    let gone = async || replicas[0].metric("sockets", &[]) == 0;
+    socket
+}
+
+async fn assert_no_socket(app: &TestApp) {
+    let gone = async || app.metric("sockets", &[]) == 0;
     testkit::wait_until("the socket to be gone", SOON, gone).await.expect("gone");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drain_of_the_replica_that_carries_delivers_the_last_words() {
+    let mut replicas = setup().start_many(2).await;
+    let mut socket = carried(&replicas).await;
+    for number in 0..30 {
+        socket.send_text(&chunk(number)).await.expect("sent");
+    }
+    let taken = async || replicas[0].metric("audio_chunks_total", &[]) == 30;
+    testkit::wait_until("the audio to be taken in", SOON, taken).await.expect("taken in");
+    replicas.remove(1).running.stop().await;
+    let heard = hear_out(&mut socket).await;
+    let heard: Vec<_> = heard.lines().filter_map(message).collect();
+    oracle::assert_whole(&heard, 30);
+    assert_eq!(oracle::named(&heard, "closing").next().expect("a notice")["code"], 4000);
+    assert_no_socket(&replicas[0]).await;
+    // It drains for nobody else.
+    let url = replicas[0].url();
+    Session::open(&url).await.enter(&url, &url).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_hard_stop_cuts_what_is_carried() {
+    let replicas = setup().start_many(2).await;
+    let mut socket = carried(&replicas).await;
+    replicas[1].running.app.shutdown.abort();
+    let heard = hear_out(&mut socket).await;
+    assert!(!heard.contains("closing"), "cut, and not by its own replica: {heard}");
+    assert_no_socket(&replicas[0]).await;
+    replicas[1].running.app.shutdown.wait().await;
+}
+
+/// Only replicas tell each other to let a session go.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_cannot_say_what_replicas_say() {
+    let replicas = setup().start_many(2).await;
+    let mut socket = carried(&replicas).await;
+    let session = Session::open(&replicas[0].url()).await;
+    for app in &replicas {
+        let path =
+            format!("{}/socket.io/?EIO=4&transport=websocket&sid={}", app.url(), session.sid);
+        let answer = reqwest::Client::new().delete(path).send().await.expect("an answer");
+        assert_eq!(answer.status(), 400);
+    }
+    socket.send_text("42/audio-stream,[\"start_streaming\"]").await.expect("sent");
+    let answer = socket.receive(SOON).await.expect("an answer");
+    assert!(
+        matches!(&answer, Received::Text(text) if text.contains("session_started")),
+        "{answer:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_owner_ends_what_another_replica_carries() {
     let mut replicas = setup().start_many(2).await;
-    let urls = [replicas[0].url(), replicas[1].url()];
-    let session = Session::open(&urls[0]).await;
-    session.enter(&urls[1], &urls[1]).await;
-    let mut socket = session.upgrade(&urls[1]).await;
+    let mut socket = carried(&replicas).await;
     let owner = replicas.remove(0);
     owner.running.app.shutdown.drain();
     let heard = hear_out(&mut socket).await;

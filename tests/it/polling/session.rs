@@ -75,11 +75,12 @@ async fn answer(request: reqwest::RequestBuilder) -> (u16, String) {
     (answer.status().as_u16(), answer.text().await.expect("text"))
 }
 
-/// Reads until the connection is over.
+/// Reads until the connection is over; a line for each packet.
 pub async fn hear_out(socket: &mut RawSocket) -> String {
     let mut heard = String::new();
     while let Received::Text(text) = socket.receive(SOON).await.expect("an end") {
         heard += &text;
+        heard.push('\n');
     }
     heard
 }
