@@ -79,9 +79,7 @@ impl App {
             .context("authentication could not be set up")?;
         let rooms = rooms(&config, (&redis, &auth, &metrics), secrets.clone(), &shutdown);
         let shared = config.auth.secret_key.as_ref().map(|_| secrets.clone());
-        let member = relay::introduce(shared.as_ref(), reached.as_deref());
-        let fleet = Fleet::join_as(member, redis.clone(), &shutdown);
-        let relay = relay(&fleet, shared, &metrics, &shutdown);
+        let (fleet, relay) = join(shared, reached.as_deref(), (&redis, &metrics), &shutdown);
         let (counted, leased) = (config.limits.clone(), config.limits.clone());
         let limits = Limits::new(counted, redis.clone(), fleet.clone(), metrics.clone());
         let leases = Leases::new(leased, redis.clone(), fleet.clone(), metrics.clone(), &shutdown);
@@ -157,10 +155,18 @@ fn rooms(
     Rooms::start(ground, config.rooms.history, shutdown)
 }
 
-/// Without `SECRET_KEY` replicas would have nothing to know each other by.
-fn relay(fleet: &Fleet, secrets: Option<Secrets>, metrics: &Metrics, shutdown: &Shutdown) -> Relay {
-    let (fleet, metrics, shutdown) = (fleet.clone(), metrics.clone(), shutdown.clone());
-    Relay::new(relay::Ground { fleet, secrets, metrics, clock: Clock, shutdown })
+/// Joins the other replicas. Without `SECRET_KEY` they would have nothing to know each other by.
+fn join(
+    secrets: Option<Secrets>,
+    reached: Option<&str>,
+    (redis, metrics): (&Redis, &Metrics),
+    shutdown: &Shutdown,
+) -> (Fleet, Relay) {
+    let member = relay::introduce(secrets.as_ref(), reached);
+    let fleet = Fleet::join_as(member, redis.clone(), shutdown);
+    let (metrics, shutdown) = (metrics.clone(), shutdown.clone());
+    let ground = relay::Ground { fleet: fleet.clone(), secrets, metrics, clock: Clock, shutdown };
+    (fleet, Relay::new(ground))
 }
 
 /// Usage beside Postgres. Without `SECRET_KEY` no other process could read what is sealed.

@@ -89,7 +89,7 @@ impl Lines {
         let socket = session.zip(namespace).and_then(|(id, sockets)| sockets.get_socket(id));
         let Some(socket) = socket else { return StatusCode::NOT_FOUND };
         if let Some(client) = socket.extensions.get::<Client>() {
-            client.drain();
+            client.leaving().cancel();
         }
         StatusCode::NO_CONTENT
     }

@@ -103,7 +103,9 @@ impl Relay {
     ) -> Option<Sealed> {
         let (request::Parts { method, uri, mut headers, extensions, .. }, body) =
             request.into_parts();
-        let id = extensions.get::<RequestId>().map_or_else(String::new, |id| id.0.clone());
+        let id = extensions
+            .get::<RequestId>()
+            .map_or_else(|| Uuid::now_v7().to_string(), |id| id.0.clone());
         let letter = Letter {
             to: to.to_string(),
             at_ms: self.0.ground.clock.now().timestamp_millis(),

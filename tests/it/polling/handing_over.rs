@@ -68,7 +68,7 @@ async fn assert_no_socket(app: &TestApp) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_drain_of_the_replica_that_carries_delivers_the_last_words() {
-    let mut replicas = setup().start_many(2).await;
+    let mut replicas = setup().with("DRAIN_SECONDS", "4").start_many(2).await;
     let mut socket = carried(&replicas).await;
     for number in 0..30 {
         socket.send_text(&chunk(number)).await.expect("sent");
@@ -79,6 +79,7 @@ async fn a_drain_of_the_replica_that_carries_delivers_the_last_words() {
     let heard = hear_out(&mut socket).await;
     let heard: Vec<_> = heard.lines().filter_map(message).collect();
     oracle::assert_whole(&heard, 30);
+    assert!(oracle::named(&heard, "migrate").next().is_some(), "it could have gone on elsewhere");
     assert_eq!(oracle::named(&heard, "closing").next().expect("a notice")["code"], 4000);
     assert_no_socket(&replicas[0]).await;
     // It drains for nobody else.
