@@ -78,14 +78,10 @@ impl App {
         let auth = Authenticator::new(&config.auth, config.environment, backing)
             .context("authentication could not be set up")?;
         let rooms = rooms(&config, (&redis, &auth, &metrics), secrets.clone(), &shutdown);
-        let shared = config.auth.secret_key.as_ref().map(|_| secrets.clone());
-        let (fleet, relay) = join(shared, reached.as_deref(), (&redis, &metrics), &shutdown);
-        let (counted, leased) = (config.limits.clone(), config.limits.clone());
-        let limits = Limits::new(counted, redis.clone(), fleet.clone(), metrics.clone());
-        let leases = Leases::new(leased, redis.clone(), fleet.clone(), metrics.clone(), &shutdown);
-        let fallback = fallback(&config, &redis, secrets.clone());
-        let usage =
-            Usage::new(database.clone(), users, metrics.clone(), &shutdown, clock, fallback);
+        let common = (&redis, &metrics, &shutdown);
+        let (fleet, relay) = join(&config, &secrets, reached.as_deref(), common);
+        let (limits, leases) = limits(&config, &fleet, common);
+        let usage = usage(&config, &database, (users, secrets.clone()), common);
         let tracer = spans.as_ref().map(|spans| Tracer::new(spans, config.telemetry.sample_ratio));
         let live = LiveService {
             auth: auth.clone(),
@@ -155,13 +151,35 @@ fn rooms(
     Rooms::start(ground, config.rooms.history, shutdown)
 }
 
+fn usage(
+    config: &Config,
+    database: &Database,
+    (users, secrets): (Users, Secrets),
+    (redis, metrics, shutdown): (&Redis, &Metrics, &Shutdown),
+) -> Usage {
+    let fallback = fallback(config, redis, secrets);
+    Usage::new(database.clone(), users, metrics.clone(), shutdown, Clock, fallback)
+}
+
+fn limits(
+    config: &Config,
+    fleet: &Fleet,
+    (redis, metrics, shutdown): (&Redis, &Metrics, &Shutdown),
+) -> (Limits, Leases) {
+    let (counted, leased) = (config.limits.clone(), config.limits.clone());
+    let limits = Limits::new(counted, redis.clone(), fleet.clone(), metrics.clone());
+    let leases = Leases::new(leased, redis.clone(), fleet.clone(), metrics.clone(), shutdown);
+    (limits, leases)
+}
+
 /// Joins the other replicas. Without `SECRET_KEY` they would have nothing to know each other by.
 fn join(
-    secrets: Option<Secrets>,
+    config: &Config,
+    secrets: &Secrets,
     reached: Option<&str>,
-    (redis, metrics): (&Redis, &Metrics),
-    shutdown: &Shutdown,
+    (redis, metrics, shutdown): (&Redis, &Metrics, &Shutdown),
 ) -> (Fleet, Relay) {
+    let secrets = config.auth.secret_key.as_ref().map(|_| secrets.clone());
     let member = relay::introduce(secrets.as_ref(), reached);
     let fleet = Fleet::join_as(member, redis.clone(), shutdown);
     let (metrics, shutdown) = (metrics.clone(), shutdown.clone());
