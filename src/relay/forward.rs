@@ -33,9 +33,6 @@ const ANSWER: Duration = Duration::from_secs(35);
 /// How long the next piece of an answer may take to arrive.
 const ANSWER_READ: Duration = Duration::from_secs(10);
 
-/// A request that is ready to go, and the letter that goes with it.
-type Sealed = (axum::http::Request<Body>, Letter);
-
 impl Relay {
     /// Hands a request over to the replica of that tag; its answer as the client gets it.
     pub(super) async fn forward(&self, to: Tag, mut request: Request) -> Result<Response, Refusal> {
@@ -100,7 +97,7 @@ impl Relay {
         address: &str,
         request: Request,
         upgrades: bool,
-    ) -> Option<Sealed> {
+    ) -> Option<(Request, Letter)> {
         let (request::Parts { method, uri, mut headers, extensions, .. }, body) =
             request.into_parts();
         let id = extensions
@@ -121,18 +118,14 @@ impl Relay {
         }
         let target = uri.path_and_query()?.clone();
         let target = Uri::builder().scheme(Scheme::HTTP).authority(address).path_and_query(target);
-        let mut request = axum::http::Request::new(body);
+        let mut request = Request::new(body);
         *request.method_mut() = method;
         *request.uri_mut() = target.build().ok()?;
         *request.headers_mut() = headers;
         Some((request, letter))
     }
 
-    async fn send(
-        &self,
-        to: Tag,
-        request: axum::http::Request<Body>,
-    ) -> Result<hyper::Response<Incoming>, Refusal> {
+    async fn send(&self, to: Tag, request: Request) -> Result<hyper::Response<Incoming>, Refusal> {
         let asked = timeout(ANSWER, self.0.wire.request(request));
         tokio::select! {
             asked = asked => match asked {
