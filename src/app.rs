@@ -18,6 +18,7 @@ use crate::{
     postgres::Database,
     providers::{Live, assemblyai::AssemblyAi, deepgram::Deepgram},
     redis::Redis,
+    relay::{self, Relay},
     rooms::{Ground, Rooms},
     telemetry::{Metrics, Tracer, export},
     transcripts::{Transcripts, handlers::Library},
@@ -38,6 +39,8 @@ pub struct App {
     pub redis: Redis,
     /// The replicas beside this one.
     pub fleet: Fleet,
+    /// Requests of sessions that those hold.
+    pub relay: Relay,
     /// Who verifies credentials.
     pub auth: Authenticator,
     /// Who counts what users do.
@@ -56,7 +59,13 @@ pub struct App {
 
 impl App {
     /// Builds the components; neither Postgres nor Redis need be there.
-    pub async fn build(config: Config, shutdown: Shutdown) -> anyhow::Result<Self> {
+    ///
+    /// `reached` is where other replicas reach this one, if they do.
+    pub async fn build(
+        config: Config,
+        reached: Option<String>,
+        shutdown: Shutdown,
+    ) -> anyhow::Result<Self> {
         let clock = Clock;
         let metrics = Metrics::new().context("metrics could not be set up")?;
         let spans =
@@ -69,13 +78,10 @@ impl App {
         let auth = Authenticator::new(&config.auth, config.environment, backing)
             .context("authentication could not be set up")?;
         let rooms = rooms(&config, (&redis, &auth, &metrics), secrets.clone(), &shutdown);
-        let fleet = Fleet::join(redis.clone(), &shutdown);
-        let (counted, leased) = (config.limits.clone(), config.limits.clone());
-        let limits = Limits::new(counted, redis.clone(), fleet.clone(), metrics.clone());
-        let leases = Leases::new(leased, redis.clone(), fleet.clone(), metrics.clone(), &shutdown);
-        let fallback = fallback(&config, &redis, secrets.clone());
-        let usage =
-            Usage::new(database.clone(), users, metrics.clone(), &shutdown, clock, fallback);
+        let common = (&redis, &metrics, &shutdown);
+        let (fleet, relay) = join(&config, &secrets, reached.as_deref(), common);
+        let (limits, leases) = limits(&config, &fleet, common);
+        let usage = usage(&config, &database, (users, secrets.clone()), common);
         let tracer = spans.as_ref().map(|spans| Tracer::new(spans, config.telemetry.sample_ratio));
         let live = LiveService {
             auth: auth.clone(),
@@ -105,6 +111,7 @@ impl App {
             database,
             redis,
             fleet,
+            relay,
             auth,
             limits,
             accounts,
@@ -142,6 +149,42 @@ fn rooms(
     let (revocations, metrics) = (auth.revocations().clone(), metrics.clone());
     let ground = Ground { redis: redis.clone(), secrets, revocations, metrics };
     Rooms::start(ground, config.rooms.history, shutdown)
+}
+
+fn usage(
+    config: &Config,
+    database: &Database,
+    (users, secrets): (Users, Secrets),
+    (redis, metrics, shutdown): (&Redis, &Metrics, &Shutdown),
+) -> Usage {
+    let fallback = fallback(config, redis, secrets);
+    Usage::new(database.clone(), users, metrics.clone(), shutdown, Clock, fallback)
+}
+
+fn limits(
+    config: &Config,
+    fleet: &Fleet,
+    (redis, metrics, shutdown): (&Redis, &Metrics, &Shutdown),
+) -> (Limits, Leases) {
+    let (counted, leased) = (config.limits.clone(), config.limits.clone());
+    let limits = Limits::new(counted, redis.clone(), fleet.clone(), metrics.clone());
+    let leases = Leases::new(leased, redis.clone(), fleet.clone(), metrics.clone(), shutdown);
+    (limits, leases)
+}
+
+/// Joins the other replicas. Without `SECRET_KEY` they would have nothing to know each other by.
+fn join(
+    config: &Config,
+    secrets: &Secrets,
+    reached: Option<&str>,
+    (redis, metrics, shutdown): (&Redis, &Metrics, &Shutdown),
+) -> (Fleet, Relay) {
+    let secrets = config.auth.secret_key.as_ref().map(|_| secrets.clone());
+    let member = relay::introduce(secrets.as_ref(), reached);
+    let fleet = Fleet::join_as(member, redis.clone(), shutdown);
+    let (metrics, shutdown) = (metrics.clone(), shutdown.clone());
+    let ground = relay::Ground { fleet: fleet.clone(), secrets, metrics, clock: Clock, shutdown };
+    (fleet, Relay::new(ground))
 }
 
 /// Usage beside Postgres. Without `SECRET_KEY` no other process could read what is sealed.

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! main ► cli · server · app · live accounts · rooms · usage · limits · transcripts · providers
-//!      · media · auth · web · fleet · postgres redis · telemetry · probe backoff · lifecycle config
+//!      · media relay · auth · web · fleet · postgres redis · telemetry · probe backoff · lifecycle config
 //!      · model
 //! ```
 //!
@@ -29,6 +29,7 @@ mod postgres;
 mod probe;
 pub mod providers;
 mod redis;
+mod relay;
 pub mod rooms;
 pub mod server;
 pub mod telemetry;

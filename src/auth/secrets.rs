@@ -31,6 +31,10 @@ pub enum Purpose {
     Bookmark,
     /// Tokens that let their holder go on with a live session.
     Resume,
+    /// Where a replica is reached by the others.
+    Replica,
+    /// What replicas hand over to each other.
+    Relay,
 }
 
 impl Purpose {
@@ -45,6 +49,8 @@ impl Purpose {
             Self::Usage => "usage",
             Self::Bookmark => "bookmark",
             Self::Resume => "resume",
+            Self::Replica => "replica",
+            Self::Relay => "relay",
         }
     }
 }

@@ -27,7 +27,7 @@ pub use origins::Origins;
 pub use providers::ProvidersConfig;
 pub use reader::Faults;
 pub use rooms::RoomsConfig;
-pub use server::ServerConfig;
+pub use server::{ReplicaAddress, ServerConfig};
 pub use storage::{DatabaseConfig, RedisConfig};
 pub use table::{env_example, markdown, text};
 pub use telemetry::{LogFormat, LogLevel, TelemetryConfig};

@@ -39,6 +39,8 @@ variables! {
     "Server" {
         PORT = "5000", "TCP port of the service on every interface; `0` takes any free one.";
         METRICS_PORT = "9090", "TCP port of `/metrics`; `0` takes any free one, `off` opens none.";
+        REPLICA_PORT = "0", "TCP port on which other replicas hand over requests of Socket.IO sessions that are held here; `0` takes any free one, `off` opens none; nothing is opened without a `SECRET_KEY`.";
+        REPLICA_ADDRESS = "", "Where other replicas reach that port: a host name or an address, with a port where it is not `REPLICA_PORT`; the address of the default route's interface where unset.";
         DRAIN_SECONDS = "25", "How long a stopping replica may take to hand its sessions over, 0 to 3600; below the platform's own limit.";
         MAX_CONNECTIONS = "10000", "Open TCP connections of one replica, 1 to 1000000.";
         TRUSTED_PROXIES = "0", "Proxies in front of this service that append to `X-Forwarded-For`, 0 to 10; addresses beyond them are not believed.";

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use tokio_util::sync::CancellationToken;
+
 use crate::{auth::Principal, model::Language};
 
 /// Facts of a socket that its sessions need.
@@ -17,4 +19,6 @@ pub struct Caller {
     pub user_agent: Option<String>,
     /// Which door it came through, for metrics.
     pub door: &'static str,
+    /// Cancelled once the socket has to go: its replica drains, or the one that carries it here.
+    pub leaving: CancellationToken,
 }

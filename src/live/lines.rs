@@ -17,11 +17,12 @@ use axum::{
     extract::{Request, State},
     http::{StatusCode, Uri},
     middleware::Next,
-    response::Response,
+    response::{IntoResponse, Response},
 };
-use socketioxide::{extract::SocketRef, socket::Sid};
+use socketioxide::{SocketIo, extract::SocketRef, socket::Sid};
 
-use crate::web::Kill;
+use super::{PATH, client::Client};
+use crate::{relay::Leaving, web::Kill};
 
 const ENGINE: &str = "/socket.io/";
 /// How long the engine may take to end a session.
@@ -35,6 +36,8 @@ pub struct Lines {
     upgraded: Mutex<Upgraded>,
     /// What serves the sessions, known from the first request on.
     engine: OnceLock<Next>,
+    /// Where their sockets are found.
+    io: OnceLock<SocketIo>,
 }
 
 #[derive(Default)]
@@ -74,6 +77,23 @@ impl Lines {
         }
     }
 
+    /// Where sockets are found from now on.
+    pub fn serve(&self, io: SocketIo) {
+        // Said once, when the door is made.
+        drop(self.io.set(io));
+    }
+
+    /// Drains one session alone: the replica that carries its connection goes away.
+    fn drain(&self, session: Option<Sid>) -> StatusCode {
+        let namespace = self.io.get().and_then(|io| io.of(PATH));
+        let socket = session.zip(namespace).and_then(|(id, sockets)| sockets.get_socket(id));
+        let Some(socket) = socket else { return StatusCode::NOT_FOUND };
+        if let Some(client) = socket.extensions.get::<Client>() {
+            client.leaving().cancel();
+        }
+        StatusCode::NO_CONTENT
+    }
+
     /// Ends a session that polls, as if its client had; false if it went over to a WebSocket.
     async fn hang_up(&self, session: Sid) -> bool {
         let uri = format!("{ENGINE}?EIO=4&transport=polling&sid={session}");
@@ -106,6 +126,9 @@ impl Lines {
 pub async fn note(State(lines): State<Arc<Lines>>, mut request: Request, next: Next) -> Response {
     lines.engine.get_or_init(|| next.clone());
     let session = upgrading(request.uri());
+    if request.extensions().get::<Leaving>().is_some() {
+        return lines.drain(session).into_response();
+    }
     let kill = request.extensions().get::<Kill>().cloned();
     request.extensions_mut().insert(Refusals::default());
     let response = next.run(request).await;

@@ -28,10 +28,10 @@ pub enum Step {
     Finish,
 }
 
-/// One session's way out, taken once the replica drains.
+/// One session's way out.
 #[derive(Debug)]
 pub struct Migration {
-    soft: CancellationToken,
+    leaving: CancellationToken,
     window: Duration,
     phase: Phase,
 }
@@ -45,11 +45,11 @@ enum Phase {
 }
 
 impl Migration {
-    /// The way out of a session of this service.
-    pub fn new(service: &LiveService) -> Self {
+    /// The way out of a session of this service, taken once its socket has to go.
+    pub fn new(service: &LiveService, leaving: CancellationToken) -> Self {
         let drain = service.drain;
         let window = drain.saturating_sub(FINISHING.min(drain / 2));
-        Self { soft: service.shutdown.soft().clone(), window, phase: Phase::Staying }
+        Self { leaving, window, phase: Phase::Staying }
     }
 
     /// The next step, when it is due. A call that is dropped goes on with the next.
@@ -57,7 +57,7 @@ impl Migration {
         loop {
             match &mut self.phase {
                 Phase::Staying => {
-                    self.soft.cancelled().await;
+                    self.leaving.cancelled().await;
                     let now = Instant::now();
                     // The later half of the window is for those who were told last.
                     let at = now + self.window.mul_f64(rand::random_range(0.0..0.5));

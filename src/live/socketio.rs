@@ -78,6 +78,7 @@ pub fn layer(service: LiveService) -> (SocketIoLayer, Arc<Lines>) {
     };
     let welcome = move |socket: SocketRef| welcome(cut.clone(), socket);
     io.ns(PATH, welcome.with(admit));
+    lines.serve(io);
     (layer, lines)
 }
 
@@ -103,7 +104,7 @@ async fn knock(
         cut(&lines, &socket).await;
         return Err(Rejected);
     }
-    let admitted = admit(service, socket, auth).await;
+    let admitted = Box::pin(admit(service, socket, auth)).await;
     if admitted.is_err() {
         refusals.add();
     }
@@ -137,6 +138,7 @@ async fn admit(
         ip: request::ip(parts),
         user_agent: request::user_agent(parts),
         door: DOOR,
+        leaving: service.shutdown.soft().child_token(),
     };
     register(&socket, &Client::new(service, caller, Standing::of(admitted)));
     Ok(())
@@ -220,13 +222,13 @@ fn hear(client: &Client, audio: Audio, bare_base64: bool, ack: AckSender) -> Rea
 fn welcome(lines: Weak<Lines>, socket: SocketRef) -> Ready<()> {
     let Some(client) = socket.extensions.get::<Client>() else { return ready(()) };
     client.greet();
-    let soft = client.shutdown().soft().clone();
+    let leaving = client.leaving().clone();
     let writing = client.shutdown().clone();
     writing.spawn(async move {
         tokio::select! {
             () = write(&lines, &socket, &client) => {}
             () = async {
-                soft.cancelled().await;
+                leaving.cancelled().await;
                 client.drain();
                 std::future::pending::<()>().await;
             } => {}

@@ -79,7 +79,8 @@ pub async fn upgrade(State(service): State<LiveService>, request: Request) -> Re
         log_patterns::language_fell_back(&principal.subject, &wanted);
     }
     let (ip, user_agent) = (request::ip(&parts), request::user_agent(&parts));
-    let caller = Caller { principal, language, ip, user_agent, door: DOOR };
+    let leaving = service.shutdown.soft().child_token();
+    let caller = Caller { principal, language, ip, user_agent, door: DOOR, leaving };
     let shutdown = service.shutdown.clone();
     shutdown.spawn(serve(service, caller, Standing::of(admitted), upgrade));
     switch(&key, subprotocol)

@@ -30,6 +30,9 @@ pub(super) async fn run(app: &App) {
     if !app.live.transcripts.flush(limit.saturating_duration_since(Instant::now())).await {
         tracing::warn!("transcripts still waited for the database when the drain limit came");
     }
+    if !app.relay.wait(limit.saturating_duration_since(Instant::now())).await {
+        tracing::warn!("sessions of other replicas were still carried when the drain limit came");
+    }
     app.fleet.leave().await;
     tokio::time::sleep(NOTICES).await;
     app.shutdown.abort();

@@ -21,7 +21,9 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::{app::App, config::Config, lifecycle::Shutdown, postgres::Fatal, telemetry::logs};
+use crate::{
+    app::App, config::Config, lifecycle::Shutdown, postgres::Fatal, relay, telemetry::logs,
+};
 pub use routes::{Access, Route};
 use signals::Signals;
 
@@ -35,6 +37,8 @@ pub struct Running {
     pub address: SocketAddr,
     /// Where it tells its metrics.
     pub metrics_address: Option<SocketAddr>,
+    /// Where it serves other replicas.
+    pub replica_address: Option<SocketAddr>,
     /// Its components.
     pub app: Arc<App>,
     migrator: JoinHandle<Result<(), Fatal>>,
@@ -50,17 +54,26 @@ impl Running {
             Some(port) => Some(bind("METRICS_PORT", port)?),
             None => None,
         };
-        let app = Arc::new(App::build(config, shutdown.clone()).await?);
+        let replica_socket = replica_socket(&config)?;
+        let replica_address = replica_socket.as_ref().map(TcpListener::local_addr).transpose()?;
+        let reached = replica_address.map(|listening| {
+            relay::own_address(config.server.replica_address.as_ref(), listening.port())
+        });
+        let app = Arc::new(App::build(config, reached, shutdown.clone()).await?);
         let address = socket.local_addr()?;
         let metrics_address = metrics_socket.as_ref().map(TcpListener::local_addr).transpose()?;
         let limit = app.config.server.max_connections;
-        let service = router::service(&app, edge::Edge::new(&app)?);
+        let engine = router::engine(&app);
+        let service = router::service(&app, edge::Edge::new(&app)?, engine.clone());
         listener::spawn(socket, service, &shutdown, limit);
+        if let Some(socket) = replica_socket {
+            listener::spawn(socket, router::replicas(&app, engine), &shutdown, limit);
+        }
         if let Some(socket) = metrics_socket {
             listener::spawn(socket, router::metrics(&app), &shutdown, limit);
         }
         let migrator = app.database.spawn_migrator(&shutdown);
-        Ok(Self { address, metrics_address, app, migrator })
+        Ok(Self { address, metrics_address, replica_address, app, migrator })
     }
 
     /// Every route that it serves.
@@ -116,6 +129,12 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
 #[expect(clippy::print_stdout, reason = "the address is for the person who started the process")]
 fn announce(port: u16, token: &str) {
     println!("\n  Open http://127.0.0.1:{port}/app/#token={token}\n");
+}
+
+/// The socket for other replicas; none where they would have nothing to prove themselves with.
+fn replica_socket(config: &Config) -> anyhow::Result<Option<TcpListener>> {
+    let port = config.server.replica_port.filter(|_| config.auth.secret_key.is_some());
+    port.map(|port| bind("REPLICA_PORT", port)).transpose()
 }
 
 /// Listens on a port, which the variable of that name chose.

@@ -10,7 +10,10 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use tower::{Service, ServiceBuilder, util::BoxCloneService};
+use tower::{
+    Service, ServiceBuilder,
+    util::{BoxCloneService, BoxCloneSyncService},
+};
 use tower_http::{
     catch_panic::CatchPanicLayer,
     cors::{AllowHeaders, AllowOrigin, CorsLayer},
@@ -32,18 +35,16 @@ use crate::{
     limits::LimitedAction::{Login, Refresh, Registration},
     live::{self, lines, socketio, websocket},
     model::{Error, ErrorKind},
+    relay,
     transcripts::handlers as sessions,
     web::{client_address, client_address::Proxies, error, request_id, request_id::RequestId},
 };
 
-/// The public service: routes, with Socket.IO beside them and CORS around both.
-pub(super) fn service(
-    app: &Arc<App>,
-    edge: Edge,
-) -> impl Service<Request<Body>, Response = Response, Error = Infallible, Future: Send>
-+ Clone
-+ Send
-+ 'static {
+/// Routes with Socket.IO beside them. There is one: each new one would have sessions of its own.
+pub(super) type Engine = BoxCloneSyncService<Request<Body>, Response, Infallible>;
+
+/// Makes it.
+pub(super) fn engine(app: &Arc<App>) -> Engine {
     let (socketio, lines) = socketio::layer(app.live.clone());
     let gate = Gate { auth: app.auth.clone(), limits: app.limits.clone() };
     let routes = page(app, Table::new(gate))
@@ -52,6 +53,40 @@ pub(super) fn service(
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
         .layer(middleware::from_fn_with_state(app.metrics.clone(), observe::requests));
+    let layers = ServiceBuilder::new()
+        .layer(middleware::from_fn_with_state(lines, lines::note))
+        .map_response(IntoResponse::into_response)
+        .layer(socketio)
+        .service(routes);
+    BoxCloneSyncService::new(layers)
+}
+
+/// The service for other replicas: what they hand over, and nothing else.
+pub(super) fn replicas(
+    app: &Arc<App>,
+    engine: Engine,
+) -> impl Service<Request<Body>, Response = Response, Error = Infallible, Future: Send>
++ Clone
++ Send
++ 'static {
+    let layers = ServiceBuilder::new()
+        .layer(middleware::from_fn(request_id::assign))
+        .map_response(IntoResponse::into_response)
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn_with_state(app.relay.clone(), relay::admit))
+        .service(engine);
+    BoxCloneService::new(layers)
+}
+
+/// The public service: the engine and the routes, with CORS, the edge and the relay around both.
+pub(super) fn service(
+    app: &Arc<App>,
+    edge: Edge,
+    engine: Engine,
+) -> impl Service<Request<Body>, Response = Response, Error = Infallible, Future: Send>
++ Clone
++ Send
++ 'static {
     let proxies = Proxies::new(app.config.server.trusted_proxies, app.config.is_production());
     let layers = ServiceBuilder::new()
         .layer(middleware::from_fn(request_id::assign))
@@ -61,10 +96,8 @@ pub(super) fn service(
         .layer(cors(app.config.server.cors_origins.clone()))
         .layer(edge)
         .layer(middleware::from_fn_with_state(app.clone(), origin::check))
-        .layer(middleware::from_fn_with_state(lines, lines::note))
-        .map_response(IntoResponse::into_response)
-        .layer(socketio)
-        .service(routes);
+        .layer(middleware::from_fn_with_state(app.relay.clone(), relay::hand_over))
+        .service(engine);
     BoxCloneService::new(layers)
 }
 

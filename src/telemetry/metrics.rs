@@ -83,6 +83,10 @@ pub struct Metrics {
     pub transcript_rows: Counter<u64>,
     /// Parts of transcripts waiting to be written.
     pub transcript_rows_pending: UpDownCounter<i64>,
+    /// Requests of sessions that other replicas hold, by `outcome`.
+    pub relayed_requests: Counter<u64>,
+    /// Requests that the port for replicas turned away, by `reason`.
+    pub relay_refused: Counter<u64>,
     /// HTTP requests, by `method`, `route` and `status`.
     pub http_requests: Counter<u64>,
     /// Partial decodes of the embedded engine that were out of date before they began.
@@ -145,6 +149,8 @@ impl Metrics {
             usage_at_risk_seconds: gauge("usage_at_risk_seconds"),
             transcript_rows: counter("transcript_rows"),
             transcript_rows_pending: gauge("transcript_rows_pending"),
+            relayed_requests: counter("relayed_requests"),
+            relay_refused: counter("relay_refused"),
             http_requests: counter("http_requests"),
             partials_dropped: counter("partials_dropped"),
             registry,

@@ -11,7 +11,8 @@ use uuid::Uuid;
 
 use super::error;
 
-const HEADER: HeaderName = HeaderName::from_static("x-request-id");
+/// Carries the id.
+pub const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_CHARS: usize = 64;
 
 /// A request's id, from the caller if it is short and plain, else minted.

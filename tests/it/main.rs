@@ -36,6 +36,7 @@ mod operator_commands;
 mod oracle;
 mod outages;
 mod pages;
+mod polling;
 #[cfg(feature = "local-speech")]
 mod real_speech;
 mod redis_rights;

@@ -10,9 +10,13 @@ use tokio::process::Command;
 
 use crate::harness::{LONG, SOON, Setup, TestApp, binary};
 
-const NODE_CLIENT: &str = "stream.mjs";
+/// The client of npm.
+pub const NODE_CLIENT: &str = "stream.mjs";
+/// The client of PyPI.
+pub const PYTHON_CLIENT: &str = "stream.py";
 const NODE_RETURN: &str = "reconnect.mjs";
-const CLIP: &str = "jfk.wav";
+/// What is said.
+pub const CLIP: &str = "jfk.wav";
 const WEBSOCKETS: [&str; 2] = ["default", "websocket"];
 const FORMS: [&str; 3] = ["base64", "binary", "alias"];
 
@@ -37,7 +41,7 @@ fn script(name: &str) -> Command {
 }
 
 /// Streams the clip through a client, at four times its pace; what the client saw.
-async fn stream(name: &str, url: &str, token: &str, options: &[&str]) -> Value {
+pub async fn stream(name: &str, url: &str, token: &str, options: &[&str]) -> Value {
     let mut command = script(name);
     command.args(["--url", url, "--token", token, "--realtime-factor", "4", "--wav"]);
     command.arg(speech::fixture_path(CLIP)).args(options);
@@ -61,14 +65,15 @@ fn said() -> (String, Vec<String>) {
     (clip["transcript"].as_str().expect("a transcript").to_owned(), words)
 }
 
-/// Holds what a client saw to the contract: each event's payload, and every word once, in order.
-fn assert_contract(seen: &Value) {
+/// Holds what a client of that user saw to the contract: each event's payload, and every word once,
+/// in order.
+pub fn assert_contract(seen: &Value, user: &str) {
     assert_eq!(seen["outcome"], "stopped", "{seen}");
     assert_eq!(seen["chunks_sent"], 110);
     assert!(payloads(seen, "error").is_empty(), "{seen}");
     let [connected] = payloads(seen, "connected")[..] else { panic!("one greeting: {seen}") };
     assert_eq!(connected["message"], "Successfully connected to audio streaming service");
-    assert_eq!((&connected["user_id"], &connected["language"]), (&json!("dev-user"), &json!("en")));
+    assert_eq!((&connected["user_id"], &connected["language"]), (&json!(user), &json!("en")));
     assert!(connected["auth_type"].is_string() && is_time(&connected["timestamp"]), "{connected}");
     let [stopped] = payloads(seen, "streaming_stopped")[..] else { panic!("one stop: {seen}") };
     assert_eq!(stopped["message"], "Streaming stopped successfully");
@@ -94,7 +99,7 @@ fn is_time(value: &Value) -> bool {
 }
 
 /// The provider heard so many streams, each of them the clip byte for byte.
-async fn assert_heard(app: &TestApp, streams: usize) {
+pub async fn assert_heard(app: &TestApp, streams: usize) {
     let ended = |records: &[deepgram::Record]| {
         records.iter().filter(|record| record.end.is_some()).count() == streams
     };
@@ -115,7 +120,7 @@ async fn every_way(name: &str) {
 async fn one_way(name: &str, app: &TestApp, (transport, form): (&str, &str)) {
     let options = ["--transport", transport, "--encoding", form];
     let seen = stream(name, &app.url(), &app.token(), &options).await;
-    assert_contract(&seen);
+    assert_contract(&seen, "dev-user");
     assert_eq!(seen["transport"], "websocket", "{transport} {form}");
     let acks = json!({ "expected": 110, "received": 110, "with_arguments": 0 });
     assert_eq!(seen["acks"], acks, "{transport} {form}");
@@ -128,14 +133,14 @@ async fn npm_socketio_client() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pypi_socketio_client() {
-    every_way("stream.py").await;
+    every_way(PYTHON_CLIENT).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pypi_websockets() {
     let app = speaking_app().await;
     let seen = stream("raw_ws.py", &app.url(), &app.token(), &[]).await;
-    assert_contract(&seen);
+    assert_contract(&seen, "dev-user");
     assert_heard(&app, 1).await;
 }
 

@@ -147,7 +147,7 @@ impl Client {
             self.outbox.close(Close::Restart);
         } else if let Some(close) = self.standing.parting() {
             self.outbox.close(close);
-        } else if self.service.shutdown.soft().is_cancelled() {
+        } else if self.caller.leaving.is_cancelled() {
             self.outbox.close(Close::Draining);
         }
     }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 use super::{Client, Phase};
 use crate::{
     live::{inbox::Ending, outcome::Outcome, wire::Close},
@@ -13,6 +15,11 @@ use crate::{
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
 impl Client {
+    /// Cancelled once this socket has to go; whoever cancels it makes it go.
+    pub fn leaving(&self) -> &CancellationToken {
+        &self.caller.leaving
+    }
+
     /// The replica drains: a client without a session is let go at once, the others after theirs.
     pub fn drain(&self) {
         if matches!(*self.lock(), Phase::Fresh | Phase::Stopped) {

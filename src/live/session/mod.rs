@@ -111,13 +111,13 @@ impl Session {
 
     /// Runs to the end: its last words are in the outbox and its usage is handed over.
     pub async fn run(mut self) -> (Outcome, Option<Receipt>) {
-        let soft = self.service.shutdown.soft().clone();
+        let leaving = self.caller.leaving.clone();
         let asked = self.owned.asked().clone();
         let first = tokio::select! {
             biased;
             first = self.first() => first,
             // Without audio there is nothing to hand over.
-            () = soft.cancelled() => Ok(None),
+            () = leaving.cancelled() => Ok(None),
             () = asked.cancelled() => {
                 self.inbox.close(Ending::Released);
                 Ok(None)

@@ -26,7 +26,7 @@ impl Session {
         let shutdown = self.service.shutdown.clone();
         let asked = self.owned.asked().clone();
         let (mut tick, mut deadline, mut released) = (ticker(), None, false);
-        let mut migration = Migration::new(&self.service);
+        let mut migration = Migration::new(&self.service, self.caller.leaving.clone());
         loop {
             let finishing = deadline.is_some();
             let over = tokio::select! {

@@ -12,13 +12,15 @@ const LIMIT: &str = "a number from 1 to 1000000 or unlimited";
 const ENVIRONMENTS: &str = "one of development, dev, local, test, testing, production, prod";
 
 /// A variable, a value that it must not have, and what the sentence says of it.
-const ROWS: [(&str, &str, &str); 59] = [
+const ROWS: [(&str, &str, &str); 61] = [
     ("ENVIRONMENT", "staging", ENVIRONMENTS),
     ("FLASK_ENV", "productoin", ENVIRONMENTS),
     ("PORT", "http", "a whole number from 0 to 65535"),
     ("PORT", "65536", "a whole number from 0 to 65535"),
     ("PORT", "-1", "a whole number from 0 to 65535"),
     ("METRICS_PORT", "on", "off or a whole number from 0 to 65535"),
+    ("REPLICA_PORT", "on", "off or a whole number from 0 to 65535"),
+    ("REPLICA_ADDRESS", "two words", "a host name or an address, with a port or without"),
     ("DRAIN_SECONDS", "soon", "a whole number from 0 to 3600"),
     ("DRAIN_SECONDS", "3601", "a whole number from 0 to 3600"),
     ("MAX_CONNECTIONS", "0", "a whole number from 1 to 1000000"),

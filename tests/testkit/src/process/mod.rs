@@ -1,7 +1,9 @@
-//! Child processes that never outlive the tests: any command, a private Postgres, a private Redis.
+//! Child processes that never outlive the tests: any command, a private Postgres, a private Redis,
+//! a balancer.
 
 mod folder;
 mod guard;
+mod haproxy;
 mod postgres;
 mod redis;
 #[cfg(test)]
@@ -14,6 +16,7 @@ use anyhow::bail;
 use uuid::Uuid;
 
 pub use guard::{Guard, Signal};
+pub use haproxy::Haproxy;
 pub use postgres::Postgres;
 pub use redis::Redis;
 

@@ -3,8 +3,12 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
 use super::folder::Folder;
 use super::*;
+use crate::tasks::Tasks;
 
 fn is_alive(pid: u32) -> bool {
     // A zombie is dead: only its parent has not looked yet.
@@ -93,4 +97,43 @@ fn postgres_survives_a_kill() {
         postgres.query(copy.rsplit('/').next().unwrap(), "SELECT n FROM t").unwrap().trim(),
         "7"
     );
+}
+
+/// A server that answers everything with 200; its port.
+async fn server(tasks: &Tasks) -> u16 {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let router = axum::Router::new().fallback(|| async { "here" });
+    tasks.spawner().spawn(async move { drop(axum::serve(listener, router).await) });
+    port
+}
+
+/// Asks so often on one connection; who answered each time.
+async fn ask(balancer: &Haproxy, times: usize) -> Vec<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", balancer.port())).await.unwrap();
+    let (mut served, mut heard) = (Vec::new(), String::new());
+    for _ in 0..times {
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: balancer\r\n\r\n").await.unwrap();
+        while !heard.ends_with("here") {
+            let mut bytes = [0; 1024];
+            let length = stream.read(&mut bytes).await.unwrap();
+            assert!(length > 0, "{heard}");
+            heard += &String::from_utf8_lossy(&bytes[..length]);
+        }
+        let name = heard.split("x-served-by: ").nth(1).and_then(|rest| rest.lines().next());
+        served.push(name.unwrap().to_owned());
+        heard.clear();
+    }
+    served
+}
+
+#[tokio::test]
+async fn a_balancer_spreads_the_requests_of_one_connection() {
+    let tasks = Tasks::new();
+    let ports = [server(&tasks).await, server(&tasks).await, free_port().unwrap()];
+    let balancer = Haproxy::start(&ports).unwrap();
+    let mut served = ask(&balancer, 60).await;
+    served.sort();
+    served.dedup();
+    assert_eq!(served, ["replica0", "replica1"], "and what is not there is passed over");
 }
