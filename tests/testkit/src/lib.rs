@@ -4,8 +4,11 @@
 
 pub mod assemblyai;
 pub mod auth0;
+pub mod caller;
 pub mod deepgram;
+pub mod history;
 pub mod numbered;
+pub mod oracle;
 pub mod otlp;
 pub mod process;
 pub mod proxy;
@@ -14,7 +17,9 @@ pub mod script;
 pub mod seed;
 pub mod socketio;
 pub mod speech;
+pub mod viewer;
 
+mod line;
 mod recognizer;
 #[cfg(test)]
 mod recognizer_tests;

@@ -104,7 +104,9 @@ impl Proxy {
     pub fn cut_some(&self, probability: f64) -> usize {
         let (mut dice, open) = (lock(&self.shared.dice), lock(&self.shared.open));
         let chosen: Vec<_> = open.values().filter(|_| dice.happens(probability)).collect();
-        chosen.iter().for_each(|cut| cut.cancel());
+        for cut in &chosen {
+            cut.cancel();
+        }
         self.shared.counts.cut.fetch_add(chosen.len() as u64, Ordering::Relaxed);
         chosen.len()
     }
