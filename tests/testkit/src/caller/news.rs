@@ -171,7 +171,8 @@ impl Run {
             "closing" => {
                 let wait = told["reconnect_after_ms"].as_u64().unwrap_or(0);
                 self.asked_wait = Duration::from_millis(wait).min(Duration::from_secs(2));
-                self.over |= told["reconnect"] == false;
+                // Whoever is on the way elsewhere has replaced itself.
+                self.over |= told["reconnect"] == false && !self.is_trying();
             }
             // A session that could not go on: the next says what it did not.
             "error" if told["session_id"].is_string() => self.leave_session(),

@@ -139,11 +139,15 @@ impl Run {
         self.history.update(|history| history.over = true);
     }
 
+    /// Whether an attempt is made, or planned.
+    pub(super) const fn is_trying(&self) -> bool {
+        self.attempt.is_some() || self.due.is_some()
+    }
+
     /// What there is to do without being told.
     async fn decide(&mut self) {
         let held = self.line.is_some() && self.phase != Phase::None && !self.moving;
-        let trying = self.attempt.is_some() || self.due.is_some();
-        if !held && !trying && self.phase != Phase::Stopped {
+        if !held && !self.is_trying() && self.phase != Phase::Stopped {
             self.try_again();
         }
         let all_sent = self.kept.peek().is_none();
@@ -203,7 +207,11 @@ impl Run {
         }
     }
 
-    pub(super) fn note(&self, what: What) {
+    pub(super) fn note(&self, mut what: What) {
+        if let What::Told(Value::Object(told)) = &mut what {
+            // They are long and say nothing to people.
+            told.retain(|name, _| name != "resume_token" && name != "timestamp");
+        }
         let at = self.began.elapsed();
         self.history.update(|history| history.events.push(Event { at, what }));
     }

@@ -130,9 +130,16 @@ impl Spoken {
         self.sessions.iter().map(|session| session.track.words().count() as u64).sum()
     }
 
-    /// How long after `moment` the first text came.
-    pub fn silence_after(&self, moment: Duration) -> Option<Duration> {
-        self.text_at.iter().find(|at| **at > moment).map(|at| at.saturating_sub(moment))
+    /// The longest that no text came from `moment` on, until it came regularly again: in the time
+    /// `within` that.
+    pub fn longest_silence(&self, moment: Duration, within: Duration) -> Duration {
+        let heard = self.text_at.iter().filter(|at| **at >= moment && **at <= moment + within);
+        let (mut longest, mut last) = (Duration::ZERO, moment);
+        for at in heard {
+            longest = longest.max(at.saturating_sub(last));
+            last = *at;
+        }
+        if last == moment { within } else { longest }
     }
 
     /// How often it came back to a session.
@@ -176,7 +183,13 @@ impl Viewed {
 }
 
 fn tell(name: &str, events: &[Event]) -> String {
-    let line = |event: &Event| format!("  {:>8.3} s {:?}\n", event.at.as_secs_f64(), event.what);
+    let line = |event: &Event| {
+        let what = match &event.what {
+            What::Told(told) => told.to_string(),
+            other => format!("{other:?}"),
+        };
+        format!("  {:>8.3} s {what}\n", event.at.as_secs_f64())
+    };
     let last = events.len().saturating_sub(60);
     format!("{name}:\n{}", events[last..].iter().map(line).collect::<String>())
 }
