@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{bail, ensure};
+use bytes::Bytes;
 use futures_util::stream::SplitStream;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
@@ -90,6 +91,12 @@ impl Line {
     /// The way out, which has room only as fast as the socket takes what is sent.
     pub(crate) fn out(&self) -> mpsc::Sender<Message> {
         self.out.clone()
+    }
+
+    /// Asks for a sign of life, if there is room to ask.
+    pub(crate) fn ping(&self) {
+        // Whoever has no room has something to say already.
+        let _ = self.out.try_send(Message::Ping(Bytes::new()));
     }
 
     /// Sends an event.

@@ -89,12 +89,13 @@ impl Plan {
 }
 
 /// What a caller is told to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Command {
     Finish,
     Hush,
     Speak,
     Move(usize),
+    Renew(String),
 }
 
 /// A client that speaks in real time until it is told to finish.
@@ -159,6 +160,11 @@ impl Caller {
     /// Claims its session through another address while the socket at the old one is open.
     pub async fn move_to(&self, address: usize) {
         self.tell(Command::Move(address)).await;
+    }
+
+    /// Opens its next sockets with another credential.
+    pub async fn renew(&self, token: &str) {
+        self.tell(Command::Renew(token.to_owned())).await;
     }
 
     /// Ends its session in order, with everything said and acknowledged, and tells its history as

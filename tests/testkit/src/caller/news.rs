@@ -195,11 +195,15 @@ impl Run {
                 self.over |= whole;
             }
             Phase::Running => {
-                self.leave_session();
+                if self.may_return() {
+                    self.phase = Phase::Parked;
+                } else {
+                    self.leave_session();
+                }
                 self.next_address();
                 self.plan_attempt(Duration::ZERO);
             }
-            Phase::None | Phase::Stopped => {}
+            Phase::None | Phase::Parked | Phase::Stopped => {}
         }
     }
 }

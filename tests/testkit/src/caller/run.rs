@@ -38,6 +38,8 @@ pub(super) enum Phase {
     None,
     /// It has one, on a socket or not.
     Running,
+    /// It has one that its socket serves no more.
+    Parked,
     /// It has asked for the end.
     Stopping,
     /// The end was said; only an acknowledgement may follow.
@@ -146,7 +148,8 @@ impl Run {
 
     /// What there is to do without being told.
     async fn decide(&mut self) {
-        let held = self.line.is_some() && self.phase != Phase::None && !self.moving;
+        let served = !matches!(self.phase, Phase::None | Phase::Parked);
+        let held = self.line.is_some() && served && !self.moving;
         if !held && !self.is_trying() && self.phase != Phase::Stopped {
             self.try_again();
         }
@@ -175,6 +178,7 @@ impl Run {
 
     fn obey(&mut self, command: Command) {
         match command {
+            Command::Renew(token) => self.plan.token = token,
             Command::Hush => self.speaking = false,
             Command::Speak => self.speaking = true,
             Command::Move(address) => {
@@ -230,13 +234,18 @@ impl Run {
         if self.phase == Phase::Stopping {
             self.phase = Phase::Running;
         }
-        if !self.plan.resumes || self.ticket.is_null() {
+        if !self.may_return() {
             self.phase = Phase::None;
             self.over |= self.ending && !self.plan.resumes;
         }
         if self.attempt.is_none() && !self.over {
             self.next_address();
         }
+    }
+
+    /// Whether it can take its session up again.
+    pub(super) fn may_return(&self) -> bool {
+        self.plan.resumes && !self.ticket.is_null()
     }
 
     pub(super) fn next_address(&mut self) {
