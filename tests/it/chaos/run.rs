@@ -44,7 +44,6 @@ async fn run(fault: &'static Fault, seed: u64) -> Row {
 pub async fn alone(name: &str) {
     let fault = CATALOGUE.iter().find(|fault| fault.name == name).expect("a fault of that name");
     let row = run(fault, seed()).await;
-    println!("{}", tell(&row));
     if let Err(wrong) = row.observed {
         panic!("{name}, seed {}: {wrong}", row.seed);
     }

@@ -9,7 +9,7 @@ use anyhow::ensure;
 use futures_util::future::join_all;
 use testkit::{
     caller::{Caller, Plan},
-    history::Spoken,
+    history::{Session, Spoken},
     oracle::{self, Allowed, Evidence, Rule},
 };
 
@@ -29,6 +29,13 @@ impl Scene {
     pub async fn new(shape: Shape) -> Self {
         let cluster = Cluster::start(shape).await;
         Self { cluster, callers: Vec::new(), allowed: BTreeMap::new() }
+    }
+
+    /// Cuts clients off, each with that probability.
+    pub fn cut_clients(&self, probability: f64) {
+        for replica in &self.cluster.replicas {
+            replica.door.cut_some(probability);
+        }
     }
 
     /// Somebody begins to speak.
@@ -59,6 +66,27 @@ impl Scene {
     pub async fn until_acked(&self, ms: u64) -> anyhow::Result<()> {
         let acked = |spoken: &Spoken| spoken.current().is_some_and(|one| one.acked_ms() >= ms);
         self.until_all("acknowledgements", LONG, acked).await
+    }
+
+    /// Waits until so much more audio than now is acknowledged of every speaker who keeps any.
+    pub async fn until_more_acked(&self, more_ms: u64, deadline: Duration) -> anyhow::Result<()> {
+        let waits = self.callers.iter().map(|caller| {
+            let acked =
+                |spoken: &Spoken| -> u64 { spoken.sessions.iter().map(Session::acked_ms).sum() };
+            let goal = caller.read(acked) + more_ms;
+            caller.wait("more acknowledgements", deadline, move |spoken| acked(spoken) >= goal)
+        });
+        join_all(waits).await.into_iter().collect()
+    }
+
+    /// Everybody claims their session through another replica.
+    pub async fn all_move(&self, address: usize, deadline: Duration) -> anyhow::Result<()> {
+        let moves = self.callers.iter().map(async |caller| {
+            let turns = caller.read(Spoken::returns);
+            caller.move_to(address).await;
+            caller.wait("a move", deadline, |spoken| spoken.returns() > turns).await
+        });
+        join_all(moves).await.into_iter().collect()
     }
 
     /// Waits until every speaker hears so many more words than now.
@@ -113,6 +141,25 @@ impl Scene {
         let stories: Vec<_> = evidence.spoken.iter().map(Spoken::story).collect();
         anyhow::bail!("{} violations:\n{}\n{}", said.len(), said.join("\n"), stories.join("\n"))
     }
+}
+
+/// How long a fault lasts.
+pub async fn lasts(time: Duration) {
+    tokio::time::sleep(time).await;
+}
+
+/// People on so many replicas, each of another tenant, in mid-utterance.
+pub async fn talking(shape: Shape, tenants: u16) -> anyhow::Result<Scene> {
+    let mut scene = Scene::new(shape).await;
+    scene.begin_many(tenants).await;
+    scene.until_acked(2_000).await?;
+    Ok(scene)
+}
+
+/// That nobody had to begin a session anew.
+pub fn one_session_each(evidence: &Evidence) -> anyhow::Result<()> {
+    let anew = evidence.spoken.iter().find(|spoken| spoken.sessions.len() != 1);
+    anew.map_or(Ok(()), |spoken| Err(anyhow::anyhow!("it began anew: {}", spoken.story())))
 }
 
 /// One moment as each speaker's clock shows it.

@@ -10,7 +10,6 @@ use testkit::{
     oracle::{Row, Text},
     process::{Postgres, Redis, Signal, free_port},
     proxy::Proxy,
-    wait_until,
 };
 
 use super::{Ledger, SOON, ServiceProcess, Setup};
@@ -182,6 +181,14 @@ impl Cluster {
         self.tenant.mint(&claims).expect("a token")
     }
 
+    /// The same, for so many seconds.
+    pub fn short_token(&self, tenant: u16, seconds: f64) -> String {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let end = now.expect("after 1970").as_secs_f64() + seconds;
+        let claims = self.tenant.claims(&format!("auth0|tenant-{tenant}"), AUDIENCE);
+        self.tenant.mint(&claims.with("exp", end)).expect("a token")
+    }
+
     /// A faithful speaker of a tenant, who begins at the first replica.
     pub fn plan(&self, tenant: u16, session: u16) -> Plan {
         let mut plan = Plan::new(&self.doors(), &self.token(tenant), tenant, session);
@@ -226,18 +233,6 @@ impl Cluster {
         };
         let values = text.lines().filter(named);
         values.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
-    }
-
-    /// Waits until a replica's metric fits.
-    pub async fn wait_for_metric(
-        &self,
-        replica: usize,
-        name: &str,
-        deadline: Duration,
-        fits: impl Fn(f64) -> bool,
-    ) -> anyhow::Result<()> {
-        let fits = async || fits(self.metric(replica, name, &[]).await);
-        wait_until(&format!("{name} of replica {replica}"), deadline, fits).await
     }
 }
 

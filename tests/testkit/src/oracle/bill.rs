@@ -59,11 +59,11 @@ fn fits(
     let witnessed = evidence.is_witnessed(session);
     // Whoever heard no end cannot know what was said after it went.
     let most = if witnessed { final_ms } else { sent_ms.max(final_ms) };
-    let wrong = billed.without(&Ranges::of([0..most])).len() + billed.and(&gaps).len();
+    let wrong = billed.without(&Ranges::one(0..most)).len() + billed.and(&gaps).len();
     if wrong > 0 {
         let what = format!("{billed} billed, but {final_ms} ms final of {sent_ms}, without {gaps}");
         book.object(Rule::Bill, &name(spoken), what);
     }
     let least = if witnessed { final_ms } else { session.acked_ms() };
-    Ranges::of([0..least]).without(&gaps).without(billed).len()
+    Ranges::one(0..least).without(&gaps).without(billed).len()
 }

@@ -21,6 +21,11 @@ impl Ranges {
         Self(union)
     }
 
+    /// The numbers of one range.
+    pub(super) fn one(range: Range<u64>) -> Self {
+        Self::of(std::iter::once(range))
+    }
+
     /// What is in this set and not in the other.
     pub(super) fn without(&self, other: &Self) -> Self {
         let mut left = Vec::new();
@@ -71,7 +76,7 @@ mod tests {
         assert_eq!(set.to_string(), "0..3 5..10");
         assert_eq!(set.len(), 8);
         assert_eq!(set.without(&Ranges::of([1..6, 7..8, 9..20])).to_string(), "0..1 6..7 8..9");
-        assert_eq!(set.and(&Ranges::of([2..6])).to_string(), "2..3 5..6");
+        assert_eq!(set.and(&Ranges::one(2..6)).to_string(), "2..3 5..6");
         assert!(set.without(&set).is_empty());
     }
 }

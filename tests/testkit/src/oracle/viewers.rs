@@ -45,7 +45,7 @@ fn same(session: &Session, track: &Track, who: &str, book: &mut Book) {
 fn whole(evidence: &Evidence, session: &Session, track: &Track, who: &str, book: &mut Book) {
     let last = evidence.truth(session).last_key_value().map_or(0, |(n, _)| *n);
     let heard = Ranges::of(track.pieces.keys().map(|n| *n..n + 1));
-    let missing = Ranges::of([1..last + 1]).without(&heard);
+    let missing = Ranges::one(1..last + 1).without(&heard);
     if !missing.is_empty() {
         book.object(Rule::Viewers, who, format!("misses numbers {missing} of {}", session.id));
     }

@@ -36,7 +36,7 @@ pub(super) fn check(evidence: &Evidence, spoken: &Spoken, book: &mut Book) {
 /// The numbers of pieces have no holes, and none came twice with other content.
 fn tells_once(session: &Session, truth: &BTreeMap<u64, Piece>, who: &str, book: &mut Book) {
     let last = truth.last_key_value().map_or(0, |(n, _)| *n);
-    let missing = Ranges::of([1..last + 1]).without(&Ranges::of(truth.keys().map(|n| *n..n + 1)));
+    let missing = Ranges::one(1..last + 1).without(&Ranges::of(truth.keys().map(|n| *n..n + 1)));
     if !missing.is_empty() {
         book.object(Rule::Words, who, format!("numbers {missing} of {} never came", session.id));
     }
@@ -141,7 +141,7 @@ fn declared(evidence: &Evidence, spoken: &Spoken, who: &str, book: &mut Book) {
         known.extend(said.0);
         known.extend(touched.0);
     }
-    let missing = Ranges::of([0..u64::from(spoken.frames)]).without(&Ranges::of(known));
+    let missing = Ranges::one(0..u64::from(spoken.frames)).without(&Ranges::of(known));
     if missing.len() * FRAME_MS > evidence.allowed(spoken).lost_ms {
         book.object(Rule::Gaps, who, format!("frames {missing} are missing and nobody says so"));
     }
