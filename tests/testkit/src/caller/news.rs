@@ -130,7 +130,8 @@ impl Run {
         }
     }
 
-    fn hear_text(&self, told: &Value) {
+    fn hear_text(&mut self, told: &Value) {
+        self.failures = 0;
         let (at, piece) = (self.now(), Piece::read(told));
         self.history.update(|history| {
             history.text_at.push(at);

@@ -64,8 +64,9 @@ pub(super) struct Run {
     began: Instant,
     spawner: Spawner,
     dice: Dice,
+    /// Failures since anything was heard of a session.
+    pub(super) failures: u32,
     address: usize,
-    failures: u32,
     speaking: bool,
     ending: bool,
     over_at: Option<Instant>,
@@ -291,7 +292,7 @@ impl Run {
         self.attempt = None;
         match outcome {
             Outcome::Answered(line, told) => {
-                (self.failures, self.moving) = (0, false);
+                self.moving = false;
                 let left = self.line.replace(*line);
                 self.answered(&told);
                 self.note(What::Told(told));
