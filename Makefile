@@ -1,6 +1,6 @@
 # The few commands a person types; scripts/ does the work.
 .DEFAULT_GOAL := help
-.PHONY: help run test check setup speech-model load sdks sqlx clean-dev
+.PHONY: help run test chaos check setup speech-model load sdks sqlx clean-dev
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -10,6 +10,9 @@ run: ## Build and run the service with a private PostgreSQL and Redis; prints th
 
 test: ## Every test, against real processes
 	@exec scripts/test
+
+chaos: ## Break everything while people speak, and judge: make chaos ARGS='--only F1,F8'
+	@exec scripts/chaos $(ARGS)
 
 check: ## Format, lints, docs, dependencies, scripts and deploy files
 	@exec scripts/check

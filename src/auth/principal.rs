@@ -119,6 +119,11 @@ impl Principal {
         }
     }
 
+    /// Who this is in the tenant, which can be told even while their account cannot be looked up.
+    pub fn tenant_subject(&self) -> Option<&str> {
+        (self.auth_type == AuthType::Auth0).then_some(&self.subject)
+    }
+
     /// Whether both are the same user, however each was proved.
     pub fn is_same_user(&self, other: &Self) -> bool {
         let tenant = self.auth_type == AuthType::Auth0 && other.auth_type == AuthType::Auth0;

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::{
-    auth::{Purpose, Secrets},
+    auth::{Principal, Purpose, Secrets},
     model::{RawFormat, SessionId},
 };
 
@@ -80,6 +80,9 @@ pub struct Resumable {
     pub session: SessionId,
     /// The account that it belongs to.
     pub account: String,
+    /// Who began it in the tenant: while Postgres is away their account may not be known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant_subject: Option<String>,
     /// The room that it publishes to.
     pub room: String,
     /// Language of the socket that it began on.
@@ -89,6 +92,13 @@ pub struct Resumable {
 }
 
 impl Resumable {
+    /// Whether it is that user's.
+    pub fn is_of(&self, principal: &Principal) -> bool {
+        let subject = principal.tenant_subject();
+        self.account == principal.account()
+            || (subject.is_some() && subject == self.tenant_subject.as_deref())
+    }
+
     /// The token; only the service can have made it.
     pub fn seal(&self, secrets: &Secrets) -> serde_json::Result<String> {
         secrets.seal(Purpose::Resume, NAME, self).map(|sealed| URL_SAFE_NO_PAD.encode(sealed))
@@ -105,6 +115,10 @@ impl Resumable {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        auth::{AuthType, Credential, Owner},
+        model::Plan,
+    };
 
     #[test]
     fn only_what_was_sealed_here_and_for_this_is_believed() {
@@ -119,7 +133,8 @@ mod tests {
 
         let token = Resumable {
             session,
-            account: "user:7".to_owned(),
+            account: "user-7".to_owned(),
+            tenant_subject: Some("auth0|ann".to_owned()),
             room: "meeting".to_owned(),
             language: "en".to_owned(),
             given: Map::new(),
@@ -129,6 +144,38 @@ mod tests {
         assert_eq!(Resumable::open(&others, &text), None);
         for garbage in ["", "x", &"A".repeat(LONGEST + 1), &text[1..]] {
             assert_eq!(Resumable::open(&secrets, garbage), None);
+        }
+    }
+
+    #[test]
+    fn a_session_is_its_users_also_while_their_account_is_unknown() {
+        let facts = Resumable {
+            session: SessionId::mint(),
+            account: "user-7".to_owned(),
+            tenant_subject: Some("auth0|ann".to_owned()),
+            room: "meeting".to_owned(),
+            language: "en".to_owned(),
+            given: Map::new(),
+        };
+        let unseen = |sub: &str| Owner::Auth0 { sub: sub.to_owned(), email: None };
+        let cases = [
+            ("auth0|ann", Owner::User(7), AuthType::Auth0, true),
+            ("auth0|ann", unseen("auth0|ann"), AuthType::Auth0, true),
+            ("7", Owner::User(7), AuthType::ApiKey, true),
+            ("auth0|bob", unseen("auth0|bob"), AuthType::Auth0, false),
+            ("auth0|ann", Owner::User(8), AuthType::ApiKey, false),
+            ("8", Owner::User(8), AuthType::ApiKey, false),
+        ];
+        for (subject, owner, auth_type, expected) in cases {
+            let principal = Principal {
+                subject: subject.to_owned(),
+                owner,
+                auth_type,
+                plan: Plan::Free,
+                expires_at: None,
+                credential: Credential::Auth0,
+            };
+            assert_eq!(facts.is_of(&principal), expected, "{principal:?}");
         }
     }
 }

@@ -120,7 +120,7 @@ impl LiveService {
         if facts.session != wanted.session {
             return Err(refused());
         }
-        if facts.account != principal.account() {
+        if !facts.is_of(principal) {
             return Err(Error::new(ErrorKind::Forbidden, "the session belongs to another account"));
         }
         let room = facts.room.parse()?;

@@ -10,6 +10,7 @@ mod auth_doors;
 #[cfg(feature = "local-speech")]
 mod browser;
 mod canary;
+mod chaos;
 mod container_reconnect;
 mod crash;
 mod harness;

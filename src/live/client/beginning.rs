@@ -76,6 +76,7 @@ impl Client {
         let facts = Resumable {
             session: plan.id,
             account: self.caller.principal.account(),
+            tenant_subject: self.caller.principal.tenant_subject().map(str::to_owned),
             room: plan.room.to_string(),
             language: self.caller.language.as_str().to_owned(),
             given: given.clone(),

@@ -61,6 +61,12 @@ impl Setup {
             .with("ASSEMBLYAI_STREAMING_URL", simulator.base_url())
     }
 
+    /// A Deepgram that somebody else starts.
+    pub fn without_deepgram(mut self) -> Self {
+        self.deepgram = None;
+        self
+    }
+
     /// The embedded engine instead of Deepgram.
     #[cfg(feature = "local-speech")]
     pub fn local(mut self) -> Self {

@@ -2,6 +2,7 @@
 
 mod app;
 pub mod binary;
+mod cluster;
 pub mod doors;
 mod ledger;
 mod numbers;
@@ -13,6 +14,7 @@ mod speech;
 mod terminal;
 
 pub use app::{Setup, TestApp};
+pub use cluster::{Cluster, Shape};
 pub use ledger::{Ledger, billed_once};
 pub use numbers::Speaker;
 pub use process::ServiceProcess;

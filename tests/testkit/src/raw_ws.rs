@@ -194,6 +194,11 @@ impl RawSocket {
         tokio::time::sleep(time).await;
     }
 
+    /// The stream underneath, for clients that read and write at once.
+    pub(crate) fn into_stream(self) -> WebSocketStream<TcpStream> {
+        self.ws
+    }
+
     /// Cuts the TCP connection with a reset.
     pub fn reset(self) -> anyhow::Result<()> {
         Ok(self.ws.get_ref().set_zero_linger()?)

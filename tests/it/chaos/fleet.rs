@@ -1,0 +1,51 @@
+//! Faults of the whole fleet: deploys, and everything at once.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use testkit::process::Signal;
+
+use super::scene::{Scene, lasts, one_session_each, summary, talking};
+use crate::harness::{LONG, SOON, Shape};
+
+/// Replaces each replica in turn, as a rolling deploy does; the longest that one took to go.
+async fn roll(scene: &mut Scene, cuts: f64) -> anyhow::Result<()> {
+    for number in 0..scene.cluster.replicas.len() {
+        scene.cluster.signal(number, Signal::Terminate);
+        let mut code = None;
+        while code.is_none() {
+            scene.cut_clients(cuts);
+            lasts(Duration::from_millis(500)).await;
+            code = scene.cluster.replicas[number].process.guard.exit_code()?;
+        }
+        ensure!(code == Some(0), "replica {number} ended with {code:?}");
+        scene.cluster.revive(number).await;
+    }
+    Ok(())
+}
+
+/// F41: every replica is replaced in turn.
+pub async fn rolling_deploy(seed: u64) -> anyhow::Result<String> {
+    let mut scene = talking(Shape::new(3, seed).with("DRAIN_SECONDS", "8"), 4).await?;
+    let began = scene.moment();
+    roll(&mut scene, 0.0).await?;
+    let silence = scene.silence_since(&began, Duration::from_secs(5))?;
+    scene.until_words(75, SOON * 2).await?;
+    let evidence = scene.judge().await?;
+    one_session_each(&evidence)?;
+    Ok(format!("silent for {silence:.1?}; {}", summary(&evidence)))
+}
+
+/// F64: Redis goes and comes back, every replica is replaced, and clients are cut all the time.
+pub async fn everything(seed: u64) -> anyhow::Result<String> {
+    let mut scene = talking(Shape::new(3, seed).with("DRAIN_SECONDS", "8"), 6).await?;
+    scene.cluster.redis.kill()?;
+    lasts(Duration::from_secs(2)).await;
+    scene.cut_clients(0.05);
+    lasts(Duration::from_secs(4)).await;
+    scene.cluster.redis.restart()?;
+    roll(&mut scene, 0.05).await?;
+    scene.until_words(150, LONG).await?;
+    let evidence = scene.judge().await?;
+    Ok(summary(&evidence))
+}

@@ -1,0 +1,100 @@
+//! Faults on purpose: each is injected while people speak and watch, and the judge of the testkit
+//! says whether anything was lost, doubled, or heard by somebody else.
+//!
+//! Every fault has the number under which the documents list it. A few run with all other tests;
+//! `make chaos` (`CHAOS=all`) runs all of them and prints a table.
+
+mod clients;
+mod fleet;
+mod postgres;
+mod provider;
+mod redis;
+mod replicas;
+mod run;
+mod scene;
+
+use futures_util::{FutureExt, future::LocalBoxFuture};
+
+/// One fault and what must come of it.
+pub struct Fault {
+    /// Its number.
+    pub name: &'static str,
+    /// What is done.
+    pub injected: &'static str,
+    /// What must come of it, beside nothing lost, nothing twice and nobody in.
+    pub expected: &'static str,
+    /// Does it, with that seed; what was seen, or what is wrong.
+    pub run: fn(u64) -> LocalBoxFuture<'static, anyhow::Result<String>>,
+}
+
+macro_rules! catalogue {
+    ($($name:ident: $injected:literal => $expected:literal, $run:path;)*) => {
+        /// Every fault, in the order of their numbers.
+        pub const CATALOGUE: &[Fault] = &[$(Fault {
+            name: stringify!($name),
+            injected: $injected,
+            expected: $expected,
+            run: |seed| $run(seed).boxed_local(),
+        }),*];
+    };
+}
+
+catalogue! {
+    F1: "a replica is killed in mid-utterance" => "live words elsewhere within 5 s", replicas::killed;
+    F2: "a replica is frozen, and thaws once others own its sessions" => "its late writes are refused", replicas::frozen;
+    F3: "a replica is told to stop in mid-utterance" => "sessions migrate, exit code 0", replicas::told_to_stop;
+    F4: "a replica is told to stop, its clients stay" => "closed at the limit, their audio taken up elsewhere", replicas::told_in_vain;
+    F8: "Redis is killed, and back empty after 10 s" => "streams go on; then all is acknowledged and can move", redis::killed;
+    F9: "Redis is emptied" => "streams go on; then all is acknowledged and can move", redis::emptied;
+    F10: "Redis fails over to a replica that lags" => "the lost tail is told again", redis::failed_over;
+    F11: "Redis falls silent for 10 s" => "streams go on; nothing is stuck afterwards", redis::silent;
+    F12: "Redis takes half a second for each reply" => "streams go on, sessions can move meanwhile", redis::slow;
+    F13: "Redis has no memory for writes for 10 s" => "streams go on; then all is acknowledged", redis::full;
+    F14: "Redis throws our subscribers out" => "they are back at once", redis::subscribers_cut;
+    F16: "Postgres is killed, and back after 10 s" => "streams go on and move, REST 503, each millisecond billed once", postgres::killed;
+    F17: "Postgres fails over" => "the pool heals", postgres::failed_over;
+    F18: "commits are done and their answers lost" => "no row twice", postgres::unanswered;
+    F19: "the table of usage is locked for 10 s" => "streams go on", postgres::locked;
+    F24: "the provider answers 401, then 403" => "clients are told, no storm, our key in no log", provider::unauthorised;
+    F25: "the provider answers 402" => "clients are told, no storm", provider::unpaid;
+    F26: "the provider answers 429 for a while" => "sessions wait and go on", provider::too_many;
+    F27: "the provider breaks and answers 500 and 503" => "sessions go on, attempts are few", provider::flapping;
+    F28: "the provider closes with 1011" => "sessions go on", provider::closed;
+    F29: "the provider closes one session with 1008" => "not sent again, others untouched", provider::poisoned;
+    F30: "nobody speaks for long" => "kept alive, let go, opened again", provider::idle;
+    F31: "the way to the provider is open and dead" => "noticed, and gone round", provider::half_open;
+    F32: "the provider reads a thousand bytes a second" => "kept, and said later", provider::slow;
+    F33: "the provider says finals twice" => "each word once", provider::doubled;
+    F34: "the provider sends garbage" => "sessions go on", provider::garbled;
+    F35: "the provider does not answer the close" => "a bounded wait, and every word", provider::never_closed;
+    F38: "no way to any replica for 10 s, twice" => "the same sessions go on, with all that was said", clients::offline;
+    F40: "everybody comes back at once" => "within 10 s, keys fetched at most once", clients::storm;
+    F41: "every replica is replaced in turn" => "silent for 5 s at most", fleet::rolling_deploy;
+    F45: "bytes that are no WebSocket" => "closed, others untouched", clients::malformed;
+    F46: "messages without end, thousands of pings" => "closed, others untouched", clients::oversized;
+    F53: "the credential ends in mid-stream" => "closed with 4003, resumed with another", clients::token_ends;
+    F59: "a second socket claims a session" => "the newest wins, the other hears 4501", replicas::claimed_twice;
+    F64: "Redis goes, replicas are replaced, clients are cut" => "every promise holds", fleet::everything;
+}
+
+/// Faults that run with all other tests.
+mod short {
+    macro_rules! short {
+        ($($name:ident $fault:literal)*) => {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::run::alone($fault).await;
+            })*
+        };
+    }
+
+    short! {
+        f1_a_replica_is_killed "F1"
+        f3_a_replica_is_told_to_stop "F3"
+        f8_redis_is_killed "F8"
+        f16_postgres_is_killed "F16"
+        f28_the_provider_closes "F28"
+        f38_clients_are_offline "F38"
+        f59_a_session_is_claimed_twice "F59"
+    }
+}

@@ -1,0 +1,175 @@
+//! What every fault happens to: replicas, speakers, viewers, and the judge at the end.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use anyhow::ensure;
+use futures_util::future::join_all;
+use testkit::{
+    caller::{Caller, Plan},
+    history::{Session, Spoken},
+    oracle::{self, Allowed, Evidence, Rule},
+};
+
+use crate::harness::{Cluster, LONG, Shape};
+
+/// How long usage may take to be written once a run is over.
+const SETTLING: Duration = Duration::from_secs(25);
+
+/// People at work on a cluster.
+pub struct Scene {
+    pub cluster: Cluster,
+    pub callers: Vec<Caller>,
+    pub allowed: BTreeMap<(u16, u16), Allowed>,
+}
+
+impl Scene {
+    pub async fn new(shape: Shape) -> Self {
+        let cluster = Cluster::start(shape).await;
+        Self { cluster, callers: Vec::new(), allowed: BTreeMap::new() }
+    }
+
+    /// Cuts clients off, each with that probability.
+    pub fn cut_clients(&self, probability: f64) {
+        for replica in &self.cluster.replicas {
+            replica.door.cut_some(probability);
+        }
+    }
+
+    /// Somebody begins to speak.
+    pub async fn begin(&mut self, plan: Plan) {
+        self.callers.push(Caller::start(plan).await);
+    }
+
+    /// So many tenants begin to speak at the first replica, one session each.
+    pub async fn begin_many(&mut self, tenants: u16) {
+        for tenant in 1..=tenants {
+            self.begin(self.cluster.plan(tenant, 1)).await;
+        }
+    }
+
+    /// Waits until every speaker's history fits.
+    pub async fn until_all(
+        &self,
+        what: &str,
+        deadline: Duration,
+        fits: impl Fn(&Spoken) -> bool,
+    ) -> anyhow::Result<()> {
+        let waits = self.callers.iter().map(|caller| caller.wait(what, deadline, &fits));
+        join_all(waits).await.into_iter().collect()
+    }
+
+    /// Waits until every speaker has had that much audio acknowledged in the session at hand, so
+    /// that whatever comes next comes in mid-utterance.
+    pub async fn until_acked(&self, ms: u64) -> anyhow::Result<()> {
+        let acked = |spoken: &Spoken| spoken.current().is_some_and(|one| one.acked_ms() >= ms);
+        self.until_all("acknowledgements", LONG, acked).await
+    }
+
+    /// Waits until so much more audio than now is acknowledged of every speaker who keeps any.
+    pub async fn until_more_acked(&self, more_ms: u64, deadline: Duration) -> anyhow::Result<()> {
+        let waits = self.callers.iter().map(|caller| {
+            let acked =
+                |spoken: &Spoken| -> u64 { spoken.sessions.iter().map(Session::acked_ms).sum() };
+            let goal = caller.read(acked) + more_ms;
+            caller.wait("more acknowledgements", deadline, move |spoken| acked(spoken) >= goal)
+        });
+        join_all(waits).await.into_iter().collect()
+    }
+
+    /// Everybody claims their session through another replica.
+    pub async fn all_move(&self, address: usize, deadline: Duration) -> anyhow::Result<()> {
+        let moves = self.callers.iter().map(async |caller| {
+            let turns = caller.read(Spoken::returns);
+            caller.move_to(address).await;
+            caller.wait("a move", deadline, |spoken| spoken.returns() > turns).await
+        });
+        join_all(moves).await.into_iter().collect()
+    }
+
+    /// Waits until every speaker hears so many more words than now.
+    pub async fn until_words(&self, more: u64, deadline: Duration) -> anyhow::Result<()> {
+        let waits = self.callers.iter().map(|caller| {
+            let goal = caller.read(Spoken::heard_frames) + more;
+            caller.wait("more words", deadline, move |spoken| spoken.heard_frames() >= goal)
+        });
+        join_all(waits).await.into_iter().collect()
+    }
+
+    /// The longest that a speaker heard no text after `moment`, which must not be over `limit`.
+    pub fn silence_since(&self, moment: &Moment, limit: Duration) -> anyhow::Result<Duration> {
+        let mut longest = Duration::ZERO;
+        for (caller, at) in self.callers.iter().zip(&moment.0) {
+            let silence = caller.read(|spoken| spoken.longest_silence(*at, limit * 2));
+            ensure!(silence <= limit, "silent for {silence:?}: {}", caller.read(Spoken::story));
+            longest = longest.max(silence);
+        }
+        Ok(longest)
+    }
+
+    /// Now, for each speaker.
+    pub fn moment(&self) -> Moment {
+        Moment(self.callers.iter().map(Caller::now).collect())
+    }
+
+    /// Everybody finishes; an error that names every promise that was not kept.
+    pub async fn judge(&self) -> anyhow::Result<Evidence> {
+        let finishing = self.callers.iter().map(|caller| caller.finish(LONG));
+        let spoken = join_all(finishing).await;
+        let mut evidence = Evidence {
+            spoken,
+            texts: self.cluster.logs(),
+            allowed: self.allowed.clone(),
+            ..Evidence::default()
+        };
+        let until = Instant::now() + SETTLING;
+        let violations = loop {
+            evidence.billed = self.cluster.billed().await;
+            let violations = oracle::check(&evidence);
+            let waits = violations.iter().any(|one| one.rule == Rule::Bill);
+            if !waits || Instant::now() > until {
+                break violations;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        };
+        if violations.is_empty() {
+            return Ok(evidence);
+        }
+        let said: Vec<_> = violations.iter().map(ToString::to_string).collect();
+        let stories: Vec<_> = evidence.spoken.iter().map(Spoken::story).collect();
+        anyhow::bail!("{} violations:\n{}\n{}", said.len(), said.join("\n"), stories.join("\n"))
+    }
+}
+
+/// How long a fault lasts.
+pub async fn lasts(time: Duration) {
+    tokio::time::sleep(time).await;
+}
+
+/// People on so many replicas, each of another tenant, in mid-utterance.
+pub async fn talking(shape: Shape, tenants: u16) -> anyhow::Result<Scene> {
+    let mut scene = Scene::new(shape).await;
+    scene.begin_many(tenants).await;
+    scene.until_acked(2_000).await?;
+    Ok(scene)
+}
+
+/// That nobody had to begin a session anew.
+pub fn one_session_each(evidence: &Evidence) -> anyhow::Result<()> {
+    let anew = evidence.spoken.iter().find(|spoken| spoken.sessions.len() != 1);
+    anew.map_or(Ok(()), |spoken| Err(anyhow::anyhow!("it began anew: {}", spoken.story())))
+}
+
+/// One moment as each speaker's clock shows it.
+pub struct Moment(Vec<Duration>);
+
+/// What a run came to, for the table.
+pub fn summary(evidence: &Evidence) -> String {
+    let frames: u64 = evidence.spoken.iter().map(Spoken::heard_frames).sum();
+    let returns: usize = evidence.spoken.iter().map(Spoken::returns).sum();
+    let sessions: usize = evidence.spoken.iter().map(|spoken| spoken.sessions.len()).sum();
+    let billed: u64 = evidence.billed.iter().map(|row| row.to_ms - row.from_ms).sum();
+    format!("{frames} words in {sessions} sessions, {returns} resumes, {billed} ms billed")
+}
