@@ -13,16 +13,23 @@ export interface Source {
   stop(): Promise<void>;
 }
 
+/** Options of a session: docs/PROTOCOL.md has all of them. */
 export interface StreamOptions {
-  lang: string;
-  encoding: 'linear16';
-  sample_rate: number;
-  channels: 1;
-  interim_results: boolean;
-  punctuate: boolean;
-  smart_format: boolean;
+  lang?: string;
+  model?: string;
+  encoding?: string;
+  sample_rate?: number;
+  channels?: number;
+  interim_results?: boolean;
+  punctuate?: boolean;
+  smart_format?: boolean;
   diarize?: boolean;
+  multichannel?: boolean;
   keyterm?: string[];
+  store?: boolean;
+  /** Where the session publishes; a room of its own unless told. */
+  room?: string;
+  [option: string]: unknown;
 }
 
 export interface Word {
@@ -35,6 +42,7 @@ export interface Word {
 }
 
 export interface Transcription {
+  type: 'transcription';
   transcript: string;
   is_final: boolean;
   speech_final?: boolean;
@@ -44,7 +52,18 @@ export interface Transcription {
   start_ms: number;
   end_ms: number;
   words?: Word[];
+  speaker?: number;
+  speakers_reset?: boolean;
+  channel?: number;
+  timing?: 'measured' | 'estimated';
   provider?: string;
+  /** Said again after a resume. */
+  recovered?: boolean;
+  /** To viewers of a room; the place is that of a final. */
+  room?: string;
+  epoch?: number;
+  offset?: number;
+  timestamp?: string;
 }
 
 export interface SessionStarted {
@@ -52,12 +71,117 @@ export interface SessionStarted {
   provider: string;
   model?: string;
   language: string;
+  room?: string;
+  /** Without it the session cannot be resumed. */
+  resume_token?: string;
+  resume_within_ms?: number;
+  timestamp?: string;
+}
+
+export interface Resume {
+  type: 'resume';
+  session_id: string;
+  resume_token: string;
+  /** Number of the next new chunk: those before are kept. */
+  next_seq: number;
+  /** The last final that was seen. */
+  last_n: number;
+  /** The oldest chunk that is kept, and where it begins, if some were given up. */
+  first_seq?: number;
+  first_ms?: number;
+}
+
+export interface SessionResumed extends SessionStarted {
+  /** Chunks from this on are sent again. */
+  next_seq: number;
+  /** What lies before is cut off by the service. */
+  from_ms: number;
+  /** The last final that counts: later ones are void. */
+  last_n: number;
+  recovered: boolean;
+  transcript?: string;
+}
+
+export interface AudioAck {
+  session_id: string;
+  acked_seq: number | null;
+  acked_ms: number;
+  timestamp?: string;
+}
+
+export interface Migrate {
+  session_id: string;
+  reconnect_after_ms: number;
+  deadline_ms: number;
+  timestamp?: string;
+}
+
+export interface Gap {
+  session_id: string;
+  /** Missing where the client itself has given up audio before a session. */
+  n?: number;
+  from_ms: number;
+  to_ms: number;
+  reason: 'client_buffer' | 'provider_away' | 'backfill_failed' | string;
+  timestamp?: string;
+}
+
+export interface SessionReport {
+  received_ms: number;
+  transcribed_ms: number;
+  lost_ms: number;
+  lost: Record<string, number>;
+}
+
+export interface StreamingStopped {
+  message: string;
+  session_id?: string;
+  report?: SessionReport;
+  timestamp?: string;
+}
+
+export interface SessionEnded {
+  room: string;
+  session_id: string;
+  n: number;
+  outcome: string;
+  report?: SessionReport;
+  timestamp?: string;
+}
+
+export interface Joined {
+  room: string;
+  epoch: number;
+  offset: number;
+  /** Nothing was missed since the place that was given. */
+  recovered: boolean;
+  snapshot?: { finals?: Transcription[]; interim?: Transcription | null };
+  viewers?: number;
+  error?: ServiceError;
+}
+
+export interface Viewers {
+  room: string;
+  viewers: number;
+}
+
+export interface TokenExpiring {
+  expires_at: string;
+  expires_in_ms: number;
+}
+
+export interface Authenticated {
+  user_id: string;
+  auth_type: string;
+  expires_at: string | null;
 }
 
 export interface ServiceError {
   message: string;
   code?: string;
   retryable?: boolean;
+  retry_after_ms?: number;
+  session_id?: string;
   option?: string;
   allowed?: unknown[];
 }
@@ -75,4 +199,5 @@ export interface StateChange {
   state: ConnectionState;
   retryInMs?: number;
   reason?: string;
+  error?: ServiceError;
 }
