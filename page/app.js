@@ -1,6 +1,6 @@
 /** Wires the page together. */
 
-import { Connection } from './connection.js';
+import { Transcriber } from './client/transcriber.js';
 import { copyText, plainText, saveText, timedText } from './export.js';
 import { Facts } from './facts.js';
 import { closedMessage, expiringMessage, lostMessage, serviceMessage, tokenMessage } from './messages.js';
@@ -21,7 +21,7 @@ const UNDO_MS = 8_000;
 /** @param {string} id @returns {any} */
 const part = (id) => document.getElementById(id);
 
-const connection = new Connection();
+const transcriber = new Transcriber({ url: location.origin, token: '' });
 const transcript = new Transcript();
 const notices = new Notices(part('notices'));
 const options = new Options(part('options'));
@@ -37,7 +37,7 @@ const facts = new Facts({
   elapsed: part('elapsed'),
 });
 const waveform = new Waveform(part('waveform'), part('meter'));
-const studio = new Studio({ connection, transcript, paper, waveform, facts, notices, options });
+const studio = new Studio({ transcriber, transcript, paper, waveform, facts, notices, options });
 let token = takeToken();
 /** Whether the token in use is about to end. */
 let expiring = false;
@@ -61,7 +61,7 @@ function refresh() {
   const live = studio.recording?.streaming ?? false;
   document.documentElement.dataset.live = String(live);
   document.title = live ? '● Live transcription' : 'Live transcription';
-  if (connection.state === 'connected') status.show(live ? 'live' : 'connected');
+  if (transcriber.state === 'connected') status.show(live ? 'live' : 'connected');
 }
 
 /** @param {import('./messages.js').Message | null} why */
@@ -74,22 +74,22 @@ function askToken(why) {
 }
 
 /** @param {import('./protocol.js').StateChange} change */
-function connectionChanged({ state, retryInMs, reason }) {
+function connectionChanged({ state, retryInMs, reason, error }) {
   status.show(state, retryInMs);
   expiring = false;
   notices.hide('token');
   if (state === 'connected') notices.hide('connection');
   if (state === 'waiting') {
-    const retry = { label: 'Try now', act: () => connection.retry() };
+    const retry = { label: 'Try now', act: () => transcriber.connect() };
     notices.show('connection', lostMessage(studio.recording !== null, reason), { actions: [retry] });
   }
-  if (state === 'closed') {
-    const again = { label: 'Reconnect', act: () => connection.retry() };
+  if (state === 'closed' && reason) {
+    const again = { label: 'Reconnect', act: () => transcriber.connect() };
     notices.show('connection', closedMessage(reason), { actions: [again] });
   }
   if (state === 'rejected') {
     notices.hide('connection');
-    askToken(tokenMessage(reason));
+    askToken(tokenMessage(reason, error));
   }
   refresh();
 }
@@ -106,14 +106,14 @@ function enter(given) {
   token = given;
   part('token').value = '';
   part('token-form').hidden = true;
-  if (expiring && connection.state === 'connected') connection.renew(token);
-  else connection.open(token, options.lang);
+  if (!expiring) transcriber.close();
+  transcriber.authenticate(token);
+  transcriber.connect();
   refresh();
 }
 
 /** @param {import('./protocol.js').Source} source */
 function record(source) {
-  if (connection.state !== 'connected') connection.retry();
   void studio.start(source);
 }
 
@@ -136,10 +136,10 @@ function clear() {
   notices.show('cleared', { tone: 'info', title: 'Transcript cleared.' }, { actions: [undo], forMs: UNDO_MS });
 }
 
-connection.addEventListener('state', (event) => connectionChanged(/** @type {CustomEvent} */ (event).detail));
-connection.addEventListener('token_expiring', (event) => tokenExpires(/** @type {CustomEvent} */ (event).detail.expires_in_ms));
-connection.addEventListener('renewal_refused', (event) => askToken(serviceMessage(/** @type {CustomEvent} */ (event).detail)));
-connection.addEventListener('authenticated', () => ((expiring = false), notices.hide('token')));
+transcriber.addEventListener('state', ({ detail }) => connectionChanged(detail));
+transcriber.addEventListener('token_expiring', ({ detail }) => tokenExpires(detail.expires_in_ms));
+transcriber.addEventListener('renewal_refused', ({ detail }) => askToken(serviceMessage(detail)));
+transcriber.addEventListener('authenticated', () => ((expiring = false), notices.hide('token')));
 for (const name of ['phase', 'session', 'words']) studio.addEventListener(name, refresh);
 part('record').addEventListener('click', () => (studio.recording ? void studio.stop() : record(new Microphone())));
 part('sample').addEventListener('click', () => record(new Sample(new URL('./sample.wav', import.meta.url))));
@@ -154,7 +154,7 @@ part('token-form').addEventListener('submit', (/** @type {SubmitEvent} */ event)
   enter(given);
   part('record').focus();
 });
-window.addEventListener('online', () => connection.state === 'waiting' && connection.retry());
+window.addEventListener('online', () => transcriber.state === 'waiting' && transcriber.connect());
 window.addEventListener('hashchange', () => location.hash.includes('token=') && enter(takeToken()));
 
 if (token) enter(token);

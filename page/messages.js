@@ -105,8 +105,15 @@ const TOKEN_ENDED = {
   credential_revoked: { tone: 'error', title: 'The token was withdrawn.', text: 'Enter another one. Your text stays on this page.' },
 };
 
-/** @param {string | undefined} reason @returns {Message} */
-export const tokenMessage = (reason) => TOKEN_ENDED[reason ?? ''] ?? TOKEN_REFUSED;
+/**
+ * @param {string | undefined} reason
+ * @param {import('./protocol.js').ServiceError} [error] what the service said
+ * @returns {Message}
+ */
+export function tokenMessage(reason, error) {
+  if (error && error.code !== 'unauthenticated') return serviceMessage(error);
+  return TOKEN_ENDED[reason ?? ''] ?? TOKEN_REFUSED;
+}
 
 /** @param {number} leftMs @returns {Message} */
 export function expiringMessage(leftMs) {
@@ -127,6 +134,21 @@ export function closedMessage(reason) {
  * @returns {Message}
  */
 export function lostMessage(recording, reason) {
-  const kept = recording ? 'Your text is safe, and what you say now is kept for 30 seconds.' : 'Your text is safe.';
+  const kept = recording ? 'Your text is safe, and what you say now is kept for two minutes.' : 'Your text is safe.';
   return { tone: 'warning', title: 'Connection lost.', text: [sentence(reason ?? ''), 'Reconnecting.', kept].filter(Boolean).join(' ') };
 }
+
+/** @type {Record<string, string>} why audio has no text */
+const GAPS = {
+  client_buffer: 'The connection was away for longer than speech can be kept.',
+  provider_away: 'The speech engine was away for too long.',
+  backfill_failed: 'The speech engine could not go back to it.',
+};
+
+/** @param {import('./protocol.js').Gap} gap @returns {Message} */
+export function gapMessage({ from_ms: fromMs, to_ms: toMs, reason }) {
+  return { tone: 'warning', title: `${durationText(toMs - fromMs)} of speech was missed.`, text: GAPS[reason] };
+}
+
+/** @type {Message} */
+export const FINALS_MISSING = { tone: 'warning', title: 'Some words are missing here.', text: 'They were said while the connection was away.' };

@@ -88,7 +88,7 @@ export class Options {
     }
   }
 
-  /** @returns {import('./protocol.js').StreamOptions} */
+  /** @returns {import('./protocol.js').StreamOptions & {lang: string}} */
   read() {
     const ticked = (/** @type {string} */ name) => /** @type {HTMLInputElement} */ (this.form.elements.namedItem(name)).checked;
     const terms = /** @type {HTMLInputElement} */ (this.form.elements.namedItem('keyterm')).value;

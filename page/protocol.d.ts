@@ -1,7 +1,7 @@
 /** What travels between the page and the service, and inside the page. Types only: never served. */
 
 export interface Chunk {
-  pcm: Int16Array;
+  pcm: Int16Array<ArrayBuffer>;
   levels: number[];
 }
 

@@ -1,36 +1,27 @@
-/** One press of Start until the last words have come: a source, its tape, and the sessions it takes, more than one after a lost connection. */
+/** One press of Start until the last words have come: a source, and the stream that takes its audio. */
 
-import { Session } from './session.js';
-import { Tape } from './tape.js';
-
-const PUMP_MS = 100;
-const PIECES_PER_PUMP = 2;
-const STOP_DEADLINE_MS = 10_000;
-
-/** Dispatches `phase`, `chunk`, `sent`, `session`, `words`, `problem` and `gap`. */
+/** Dispatches `phase`, `chunk`, `problem`, and what the stream says: `session`, `resumed`, `transcription`, `void`, `gap`, `missing`, `sent`. */
 export class Recording extends EventTarget {
   /** @type {'opening' | 'live' | 'stopping' | 'done'} */
   phase = 'opening';
-  #tape = new Tape();
-  /** Recording time at which the present session began. */
-  #baseMs = 0;
-  #stopTimer = 0;
-  #pumpTimer = 0;
-  #stopSent = false;
+  /** @type {import('./client/transcriber.js').Stream | null} */
+  #stream = null;
+  /** What was heard before there was a stream. @type {Int16Array<ArrayBuffer>[]} */
+  #early = [];
 
   /**
-   * @param {import('./connection.js').Connection} connection
+   * @param {import('./client/transcriber.js').Transcriber} transcriber
    * @param {import('./protocol.js').Source} source
-   * @param {import('./protocol.js').StreamOptions} options
+   * @param {import('./protocol.js').StreamOptions & {lang: string}} options
    */
-  constructor(connection, source, options) {
+  constructor(transcriber, source, options) {
     super();
-    this.connection = connection;
+    this.transcriber = transcriber;
     this.source = source;
-    this.session = new Session(connection, options);
+    this.options = options;
   }
 
-  /** Opens the source, then a session; rejects when the source cannot be had. */
+  /** Opens the source, then a stream; rejects when the source cannot be had. */
   async start() {
     try {
       await this.source.start((chunk) => this.#hear(chunk), () => void this.stop());
@@ -40,92 +31,48 @@ export class Recording extends EventTarget {
     }
     if (this.phase !== 'opening') return this.source.stop();
     this.#enter('live');
-    this.#pumpTimer = window.setInterval(() => this.#pump(), PUMP_MS);
-    this.#bind();
-    this.session.open();
+    this.#stream = this.transcriber.start(this.options);
+    this.#bind(this.#stream);
+    for (const pcm of this.#early.splice(0)) this.#stream.send(pcm);
   }
 
   /** Ends the source and waits for the last words; a second call does not wait. */
   async stop() {
     if (this.phase !== 'live') return this.#finish();
     this.#enter('stopping');
-    this.#stopTimer = window.setTimeout(() => this.#giveUp(), STOP_DEADLINE_MS);
     await this.source.stop();
-    this.#pump();
+    await this.#stream?.stop();
   }
 
   /** Whether a session takes the audio just now. */
   get streaming() {
-    return this.phase === 'live' && this.session.running;
+    return this.phase === 'live' && this.#stream?.live === true;
   }
 
-  #bind() {
-    /** @type {[string, (detail: any) => void][]} */
-    const handlers = [
-      ['started', (started) => this.#started(started)],
-      ['words', (words) => this.#words(words)],
-      ['settled', ({ untilMs }) => this.#tape.settle(this.#baseMs + untilMs)],
-      ['problem', (problem) => this.#tell('problem', problem)],
-      ['failed', () => void this.stop()],
-      ['refused', () => this.#finish()],
-      ['ended', () => this.#finish()],
-    ];
-    for (const [name, handle] of handlers) {
-      this.session.addEventListener(name, (event) => handle(/** @type {CustomEvent} */ (event).detail));
+  /** @param {import('./client/transcriber.js').Stream} stream */
+  #bind(stream) {
+    for (const name of ['session', 'resumed', 'transcription', 'void', 'gap', 'missing', 'sent', 'problem']) {
+      stream.addEventListener(name, (event) => this.#tell(name, /** @type {CustomEvent} */ (event).detail));
     }
-  }
-
-  /** A session begins with the audio that no final covers. @param {import('./protocol.js').SessionStarted} started */
-  #started(started) {
-    this.#baseMs = this.#tape.rewind();
-    this.#stopSent = false;
-    this.#tell('session', started);
-    if (this.#tape.lostMs > 0) this.#tell('gap', { lostMs: this.#tape.lostMs });
-    this.#tape.lostMs = 0;
-    this.#pump();
-  }
-
-  /** @param {import('./protocol.js').Transcription} words */
-  #words(words) {
-    this.#tell('words', { words, baseMs: this.#baseMs });
-    if (words.is_final && words.end_ms !== undefined) this.#tape.settle(this.#baseMs + words.end_ms);
+    stream.addEventListener('ended', ({ detail }) => {
+      if (detail.outcome === 'timeout') this.#tell('problem', { error: { message: 'the last words did not come in time', code: 'timeout' } });
+      this.#finish();
+    });
   }
 
   /** @param {import('./protocol.js').Chunk} chunk */
   #hear(chunk) {
     if (this.phase === 'done') return;
-    this.#tape.push(chunk.pcm);
+    if (this.#stream) this.#stream.send(chunk.pcm);
+    else this.#early.push(chunk.pcm);
     this.#tell('chunk', chunk);
-    this.#pump();
-  }
-
-  /** Sends what is on the tape: at once while live, at a few times real time after a reconnect. */
-  #pump() {
-    if (!this.session.running || this.connection.congested) return;
-    for (let count = 0; count < PIECES_PER_PUMP; count += 1) {
-      const piece = this.#tape.take();
-      if (!piece) break;
-      this.session.send(piece.pcm);
-      this.#tell('sent', { endMs: piece.endMs - this.#baseMs });
-    }
-    if (this.phase === 'stopping' && this.#tape.drained && !this.#stopSent) {
-      this.#stopSent = true;
-      this.session.stop();
-    }
-  }
-
-  #giveUp() {
-    this.#tell('problem', { error: { message: 'the last words did not come in time', code: 'timeout' } });
-    this.#finish();
   }
 
   #finish() {
     if (this.phase === 'done') return;
-    clearTimeout(this.#stopTimer);
-    clearInterval(this.#pumpTimer);
-    this.session.close();
-    void this.source.stop();
     this.#enter('done');
+    this.#stream?.close();
+    void this.source.stop();
   }
 
   /** @param {Recording['phase']} phase */

@@ -2,7 +2,7 @@
 
 import { durationText } from './clock.js';
 import { Latency } from './latency.js';
-import { MICROPHONE } from './messages.js';
+import { FINALS_MISSING, MICROPHONE, gapMessage } from './messages.js';
 import { MicrophoneError } from './microphone.js';
 import { showProblem } from './problem.js';
 import { Recording } from './recording.js';
@@ -12,7 +12,7 @@ const SILENT_LEVEL = 0.02;
 
 /**
  * @typedef {object} Parts
- * @property {import('./connection.js').Connection} connection
+ * @property {import('./client/transcriber.js').Transcriber} transcriber
  * @property {import('./transcript.js').Transcript} transcript
  * @property {import('./paper.js').Paper} paper
  * @property {import('./waveform.js').Waveform} waveform
@@ -37,10 +37,10 @@ export class Studio extends EventTarget {
   /** @param {import('./protocol.js').Source} source */
   async start(source) {
     if (this.recording) return;
-    const { connection, notices, options, transcript, paper } = this.parts;
+    const { transcriber, notices, options, transcript, paper } = this.parts;
     notices.hide('source', 'service', 'silent');
     const chosen = { ...options.read(), ...(source.lang && { lang: source.lang }) };
-    const recording = new Recording(connection, source, chosen);
+    const recording = new Recording(transcriber, source, chosen);
     this.recording = recording;
     this.#bind(recording);
     this.#phase('opening');
@@ -61,11 +61,14 @@ export class Studio extends EventTarget {
     const handlers = [
       ['phase', (phase) => this.#phase(phase)],
       ['chunk', (chunk) => this.#heard(chunk)],
-      ['sent', ({ endMs }) => this.#latency.sent(endMs, performance.now())],
+      ['sent', ({ end_ms: endMs, base_ms: baseMs }) => this.#latency.sent(endMs - baseMs, performance.now())],
       ['session', (started) => this.#session(started)],
-      ['words', ({ words, baseMs }) => this.#words(words, baseMs)],
+      ['resumed', () => this.#goneOn()],
+      ['transcription', (words) => this.#words(words)],
+      ['void', (taken) => this.#takenBack(taken)],
       ['problem', ({ error, retryInMs }) => this.#problem(error, retryInMs)],
-      ['gap', ({ lostMs }) => this.#gap(lostMs)],
+      ['gap', (gap) => this.#gap(gap)],
+      ['missing', () => this.parts.notices.show('gap', FINALS_MISSING)],
     ];
     for (const [name, handle] of handlers) {
       recording.addEventListener(name, (event) => handle(/** @type {CustomEvent} */ (event).detail));
@@ -74,10 +77,9 @@ export class Studio extends EventTarget {
 
   /** @param {Recording['phase']} phase */
   #phase(phase) {
-    const { connection, waveform, facts, options, transcript, paper, notices } = this.parts;
+    const { waveform, facts, options, transcript, paper, notices } = this.parts;
     const kind = this.recording?.source.kind ?? 'microphone';
     options.lock(phase !== 'done');
-    connection.urgent = phase !== 'done';
     if (phase === 'live') {
       this.#silentSinceMs = performance.now();
       waveform.start();
@@ -111,16 +113,21 @@ export class Studio extends EventTarget {
 
   /** @param {import('./protocol.js').SessionStarted} started */
   #session(started) {
+    this.parts.facts.session(started);
+    this.#goneOn();
+  }
+
+  /** Chunk times before a loss say nothing about what is sent again. */
+  #goneOn() {
     this.#latency.restart();
     this.parts.notices.hide('service');
-    this.parts.facts.session(started);
     this.dispatchEvent(new CustomEvent('session'));
   }
 
-  /** @param {import('./protocol.js').Transcription} words @param {number} baseMs */
-  #words(words, baseMs) {
+  /** @param {import('./protocol.js').Transcription & {base_ms: number}} words */
+  #words(words) {
     const { transcript, paper, facts } = this.parts;
-    if (!transcript.accept(words, baseMs)) return;
+    transcript.accept(words, words.base_ms);
     if (words.transcript) this.#latency.arrived(words.end_ms, words.is_final, performance.now());
     facts.latency(this.#latency.medians);
     paper.write();
@@ -129,15 +136,24 @@ export class Studio extends EventTarget {
 
   /** @param {import('./protocol.js').ServiceError} error @param {number} [retryInMs] */
   #problem(error, retryInMs) {
-    const asked = this.recording?.session.options.lang ?? this.parts.options.lang;
+    const asked = this.recording?.options.lang ?? this.parts.options.lang;
     showProblem(this.parts, error, asked, retryInMs);
     this.dispatchEvent(new CustomEvent('session'));
   }
 
-  /** @param {number} lostMs */
-  #gap(lostMs) {
-    const text = 'The connection was away for longer than speech can be kept.';
-    this.parts.notices.show('gap', { tone: 'warning', title: `${durationText(lostMs)} of speech was missed.`, text });
+  /** @param {{session_id: string, after_n: number}} taken */
+  #takenBack({ session_id: session, after_n: afterN }) {
+    const { transcript, paper } = this.parts;
+    transcript.takeBack(session, afterN);
+    paper.rewrite();
+  }
+
+  /** Said in the text as well: a reader of the copy has to know. @param {import('./protocol.js').Gap & {base_ms: number}} gap */
+  #gap(gap) {
+    const { from_ms: start_ms, to_ms: end_ms, session_id, n = 0, base_ms } = gap;
+    const transcript = `[${durationText(end_ms - start_ms)} missing]`;
+    this.parts.notices.show('gap', gapMessage(gap));
+    this.#words({ type: 'transcription', transcript, is_final: true, confidence: 1, session_id, n, start_ms, end_ms, base_ms });
   }
 
   /** @param {unknown} error */

@@ -1,4 +1,4 @@
-/** The text itself: orders and de-duplicates what comes by (session, n) and joins finals into paragraphs. */
+/** The text itself: joins finals into paragraphs, and shows what may still change after them. */
 
 const PAUSE_MS = 1_500;
 const LONG_CHARACTERS = 320;
@@ -17,6 +17,8 @@ export const speakerName = (speaker) => (speaker === null ? '' : `Speaker ${spea
  * @property {number} startMs recording time
  * @property {number} endMs
  * @property {number | null} speaker
+ * @property {string} session
+ * @property {number} n number of its final there
  * @property {boolean} breaks it begins a paragraph
  */
 /** @typedef {{runs: Run[], lang: string, recording: number, startedAtMs: number}} Paragraph */
@@ -31,9 +33,10 @@ export const speakerName = (speaker) => (speaker === null ? '' : `Speaker ${spea
 function speakerRuns(event, baseMs, joint) {
   const startMs = baseMs + (event.start_ms ?? 0);
   const endMs = baseMs + (event.end_ms ?? 0);
+  const of = { session: event.session_id, n: event.n };
   const words = event.words ?? [];
   if (!words.some((word) => word.speaker !== undefined)) {
-    return [{ text: event.transcript.trim(), startMs: words[0] ? baseMs + words[0].start_ms : startMs, endMs, speaker: null }];
+    return [{ text: event.transcript.trim(), startMs: words[0] ? baseMs + words[0].start_ms : startMs, endMs, speaker: null, ...of }];
   }
   /** @type {Omit<Run, 'breaks'>[]} */
   const runs = [];
@@ -42,7 +45,7 @@ function speakerRuns(event, baseMs, joint) {
     const last = runs.at(-1);
     const speaker = word.speaker ?? last?.speaker ?? null;
     if (last && last.speaker === speaker) Object.assign(last, { text: last.text + joint + text, endMs: baseMs + word.end_ms });
-    else runs.push({ text, startMs: baseMs + word.start_ms, endMs: baseMs + word.end_ms, speaker });
+    else runs.push({ text, startMs: baseMs + word.start_ms, endMs: baseMs + word.end_ms, speaker, ...of });
   }
   return runs;
 }
@@ -52,8 +55,6 @@ export class Transcript {
   paragraphs = [];
   /** @type {Run[]} what may still change */
   interim = [];
-  /** @type {Map<string, number>} last final of each session */
-  #lastN = new Map();
   #recording = 0;
   #startedAtMs = 0;
   lang = 'en';
@@ -69,13 +70,11 @@ export class Transcript {
   }
 
   /**
-   * Takes an event of the service; false when it is old or repeated.
+   * Takes an event of the service: finals in order and each once.
    * @param {import('./protocol.js').Transcription} event
    * @param {number} baseMs recording time at which the session began
    */
   accept(event, baseMs) {
-    const last = this.#lastN.get(event.session_id) ?? 0;
-    if (event.n !== undefined && event.n <= last) return false;
     const runs = speakerRuns(event, baseMs, this.joint).filter((run) => run.text);
     if (!event.is_final) {
       let previous = this.#latest();
@@ -84,13 +83,20 @@ export class Transcript {
         previous = whole;
         return whole;
       });
-      return true;
+      return;
     }
-    if (event.n !== undefined) this.#lastN.set(event.session_id, event.n);
     this.interim = [];
     for (const run of runs) this.#append(run);
     if (runs.length > 0) this.#pause = event.speech_final !== false;
-    return true;
+  }
+
+  /** Finals that are void: they will be said again. @param {string} session @param {number} afterN */
+  takeBack(session, afterN) {
+    this.interim = [];
+    for (const paragraph of this.paragraphs) {
+      paragraph.runs = paragraph.runs.filter((run) => run.session !== session || run.n <= afterN);
+    }
+    this.paragraphs = this.paragraphs.filter(({ runs }) => runs.length > 0);
   }
 
   /** @param {Omit<Run, 'breaks'>} run */

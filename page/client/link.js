@@ -2,6 +2,7 @@
 
 import { CAP_MS, URGENT_CAP_MS, fullJitterMs } from './backoff.js';
 import { Alarm } from './time.js';
+import { Told } from './told.js';
 import { Wire } from './wire.js';
 
 const STABLE_MS = 5_000;
@@ -12,8 +13,10 @@ const RENEWAL_ERRORS = ['unauthenticated', 'principal_mismatch', 'rate_limited',
 
 /** @typedef {import('./wire.js').End} End */
 
-/** Dispatches `state`, `wire` (another socket is in use), `message`, `token_expiring`, `authenticated` and `renewal_refused`. */
-export class Link extends EventTarget {
+/** @typedef {import('./transcriber.js').TranscriberEvents & {wire: null, message: any}} LinkEvents `wire`: another socket is in use */
+
+/** @extends {Told<LinkEvents>} */
+export class Link extends Told {
   /** @type {import('../protocol.js').ConnectionState} */
   state = 'closed';
   /** Someone is speaking: waits are shorter. */
@@ -104,7 +107,7 @@ export class Link extends EventTarget {
       greeted,
       heard: (message) => {
         if (this.#tended(wire, message)) return;
-        if (wire === this.wire) this.#tell('message', message);
+        if (wire === this.wire) this.tell('message', message);
         else heard(message);
       },
       ended: (end) => (wire === this.wire ? this.#ended(end) : ended(end)),
@@ -117,7 +120,7 @@ export class Link extends EventTarget {
     this.#greetedAtMs = this.clock.nowMs();
     this.#mending = false;
     this.moving = false;
-    this.#tell('wire', null);
+    this.tell('wire', null);
     if (this.state !== 'connected') this.#enter({ state: 'connected' });
   }
 
@@ -125,15 +128,15 @@ export class Link extends EventTarget {
   #tended(wire, message) {
     const renewal = this.#renewals.get(wire);
     if (message.type === 'token_expiring') {
-      this.#tell('token_expiring', message);
+      this.tell('token_expiring', message);
       void this.#renew(wire);
     } else if (message.type === 'authenticated') {
       if (renewal !== undefined) this.credential.keep(renewal);
       this.#renewals.delete(wire);
-      this.#tell('authenticated', message);
+      this.tell('authenticated', message);
     } else if (message.type === 'error' && renewal !== undefined && RENEWAL_ERRORS.includes(message.code)) {
       this.#renewals.delete(wire);
-      this.#tell('renewal_refused', message);
+      this.tell('renewal_refused', message);
     } else return false;
     return true;
   }
@@ -144,7 +147,7 @@ export class Link extends EventTarget {
     try {
       this.authenticate(await this.credential.another(), wire);
     } catch (error) {
-      this.#tell('renewal_refused', { message: String(error), code: 'unauthenticated', retryable: true });
+      this.tell('renewal_refused', { message: String(error), code: 'unauthenticated', retryable: true });
     }
   }
 
@@ -188,11 +191,6 @@ export class Link extends EventTarget {
   /** @param {import('../protocol.js').StateChange} change */
   #enter(change) {
     this.state = change.state;
-    this.#tell('state', change);
-  }
-
-  /** @param {string} name @param {unknown} detail */
-  #tell(name, detail) {
-    this.dispatchEvent(new CustomEvent(name, { detail }));
+    this.tell('state', change);
   }
 }

@@ -3,11 +3,12 @@
 import { fullJitterMs } from './backoff.js';
 import { Finals } from './finals.js';
 import { Alarm } from './time.js';
+import { Told } from './told.js';
 
 /** @typedef {{epoch: number, offset: number, session_id?: string, n?: number}} Position */
 
-/** Dispatches `joined`, `transcription`, `gap`, `session_ended`, `viewers`, `missing` and `refused`. */
-export class Room extends EventTarget {
+/** @extends {Told<import('./transcriber.js').RoomEvents>} */
+export class Room extends Told {
   /** Up to where it was seen. @type {Position | null} */
   position = null;
   #finals = new Finals();
@@ -24,7 +25,7 @@ export class Room extends EventTarget {
     this.#alarm = new Alarm(link.clock);
     const { signal } = this.#listening;
     link.addEventListener('wire', () => this.#join(), { signal });
-    link.addEventListener('message', (event) => this.#heard(/** @type {CustomEvent} */ (event).detail), { signal });
+    link.addEventListener('message', ({ detail }) => this.#heard(detail), { signal });
     queueMicrotask(() => this.#join());
   }
 
@@ -45,7 +46,7 @@ export class Room extends EventTarget {
   #heard(message) {
     if (message.room !== this.name) return;
     if (message.type === 'joined') this.#joined(message);
-    else if (message.type === 'viewers') this.#tell('viewers', message);
+    else if (message.type === 'viewers') this.tell('viewers', message);
     else if (['transcription', 'gap', 'session_ended'].includes(message.type)) this.#said(message);
   }
 
@@ -53,8 +54,8 @@ export class Room extends EventTarget {
   #joined(joined) {
     if (joined.error) return this.#refused(joined.error);
     this.#attempt = 0;
-    if (this.position && joined.recovered === false) this.#tell('missing', joined);
-    this.#tell('joined', joined);
+    if (this.position && joined.recovered === false) this.tell('missing', joined);
+    this.tell('joined', joined);
     for (const text of joined.snapshot?.finals ?? []) this.#said(text);
     if (joined.snapshot?.interim) this.#said(joined.snapshot.interim);
     if (!this.position || joined.recovered === false) this.position = { epoch: joined.epoch, offset: joined.offset };
@@ -64,7 +65,7 @@ export class Room extends EventTarget {
   #refused(error) {
     if (error.retryable !== true) {
       this.#listening.abort();
-      return this.#tell('refused', error);
+      return this.tell('refused', error);
     }
     this.#alarm.set((error.retry_after_ms ?? 0) + fullJitterMs(this.#attempt, undefined, this.link.random), () => this.#join());
     this.#attempt += 1;
@@ -74,16 +75,11 @@ export class Room extends EventTarget {
   #said(message) {
     const { session_id: id, n, epoch, offset } = message;
     if (message.type === 'transcription' && !message.is_final) {
-      if (this.#finals.isOpen(id, n)) this.#tell('transcription', message);
+      if (this.#finals.isOpen(id, n)) this.tell('transcription', message);
       return;
     }
     if (epoch !== undefined) this.position = { epoch, offset, session_id: id, n };
     // A room is entered in the midst of sessions: what is missing there, only the service knows.
-    if (this.#finals.take(id, n)) this.#tell(message.type, message);
-  }
-
-  /** @param {string} name @param {unknown} detail */
-  #tell(name, detail) {
-    this.dispatchEvent(new CustomEvent(name, { detail }));
+    if (this.#finals.take(id, n)) this.tell(message.type, message);
   }
 }

@@ -6,6 +6,7 @@ import { Finals } from './finals.js';
 import { Migration } from './migration.js';
 import { Outlet } from './outlet.js';
 import { Alarm } from './time.js';
+import { Told } from './told.js';
 
 const ANSWER_MS = 10_000;
 const START_ATTEMPTS = 6;
@@ -28,8 +29,8 @@ const NO_ANSWER = { message: 'the service did not answer in time', code: 'timeou
  */
 /** @typedef {import('./transcriber.js').StreamEnd} StreamEnd */
 
-/** Dispatches the events of `StreamEvents`. */
-export class Stream extends EventTarget {
+/** @extends {Told<import('./transcriber.js').StreamEvents>} */
+export class Stream extends Told {
   /** @type {'waiting' | 'starting' | 'resuming' | 'live' | 'ended'} */
   phase = 'waiting';
   /** @type {Held | null} */
@@ -65,8 +66,8 @@ export class Stream extends EventTarget {
     link.urgent = true;
     const { signal } = this.#listening;
     link.addEventListener('wire', () => this.#begin(), { signal });
-    link.addEventListener('state', (event) => this.#linkChanged(/** @type {CustomEvent} */ (event).detail), { signal });
-    link.addEventListener('message', (event) => this.#heard(/** @type {CustomEvent} */ (event).detail), { signal });
+    link.addEventListener('state', ({ detail }) => this.#linkChanged(detail), { signal });
+    link.addEventListener('message', ({ detail }) => this.#heard(detail), { signal });
     // Those who start a stream have yet to listen to it.
     queueMicrotask(() => this.#begin());
   }
@@ -118,7 +119,7 @@ export class Stream extends EventTarget {
   }
 
   #late() {
-    this.#tell('problem', { error: NO_ANSWER });
+    this.tell('problem', { error: NO_ANSWER });
     this.link.drop();
   }
 
@@ -152,7 +153,7 @@ export class Stream extends EventTarget {
     else if (message.type === 'audio_ack') this.#acked(message);
     else if (message.type === 'migrate') this.#held?.token && this.migration.begin(message);
     else if (message.type === 'streaming_stopped') this.#stopped(message);
-    else this.#tell(message.type, this.#placed(message));
+    else this.tell(message.type, this.#placed(message));
   }
 
   /** @param {import('../protocol.js').SessionStarted} started */
@@ -161,8 +162,8 @@ export class Stream extends EventTarget {
     const baseMs = this.backlog.startMs;
     const previous = this.#held;
     this.#held = { id: started.session_id, token: started.resume_token, withinMs: started.resume_within_ms ?? RESUME_MS, base: this.backlog.first, baseMs };
-    this.#tell('session', { ...started, base_ms: baseMs, restarted: previous ? (this.#broken ?? 'lost') : null });
-    if (lostMs > 0) this.#tell('gap', { session_id: started.session_id, from_ms: baseMs - lostMs, to_ms: baseMs, reason: 'client_buffer', base_ms: 0 });
+    this.tell('session', { ...started, base_ms: baseMs, restarted: previous ? (this.#broken ?? 'lost') : null });
+    if (lostMs > 0) this.tell('gap', { session_id: started.session_id, from_ms: baseMs - lostMs, to_ms: baseMs, reason: 'client_buffer', base_ms: 0 });
     this.#broken = null;
     this.#live();
   }
@@ -175,10 +176,10 @@ export class Stream extends EventTarget {
     held.token = resumed.resume_token ?? held.token;
     if (this.#finals.voidAfter(held.id, resumed.last_n)) {
       this.backlog.unsettle(held.baseMs + resumed.from_ms);
-      this.#tell('void', { session_id: held.id, after_n: resumed.last_n });
+      this.tell('void', { session_id: held.id, after_n: resumed.last_n });
     }
     if (resumed.recovered === false) this.#missing(resumed);
-    this.#tell('resumed', resumed);
+    this.tell('resumed', resumed);
     this.#live();
   }
 
@@ -186,7 +187,7 @@ export class Stream extends EventTarget {
   #missing({ session_id: id, last_n: lastN, transcript }) {
     const from = this.#finals.last(id) + 1;
     this.#finals.skipTo(id, lastN);
-    if (from <= lastN) this.#tell('missing', { session_id: id, from_n: from, to_n: lastN, transcript });
+    if (from <= lastN) this.tell('missing', { session_id: id, from_n: from, to_n: lastN, transcript });
   }
 
   #live() {
@@ -216,7 +217,7 @@ export class Stream extends EventTarget {
   /** @param {any} words */
   #words(words) {
     if (words.is_final) this.#numbered(words);
-    else if (this.#finals.isOpen(words.session_id, words.n)) this.#tell('transcription', this.#placed(words));
+    else if (this.#finals.isOpen(words.session_id, words.n)) this.tell('transcription', this.#placed(words));
   }
 
   /** A final, or what else has a number of its own. @param {any} message */
@@ -224,10 +225,10 @@ export class Stream extends EventTarget {
     const { session_id: id, n, end_ms: endMs, to_ms: toMs } = message;
     const before = this.#finals.last(id);
     if (!this.#finals.take(id, n)) return;
-    if (n > before + 1) this.#tell('missing', { session_id: id, from_n: before + 1, to_n: n - 1 });
+    if (n > before + 1) this.tell('missing', { session_id: id, from_n: before + 1, to_n: n - 1 });
     const held = this.#held;
     if (held && this.backlog.shape) this.backlog.settle(held.baseMs + (endMs ?? toMs ?? 0));
-    this.#tell(message.type, this.#placed(message));
+    this.tell(message.type, this.#placed(message));
   }
 
   /** With the time of the stream at which the session began. @param {any} message */
@@ -256,7 +257,7 @@ export class Stream extends EventTarget {
     if (this.phase === 'resuming') return this.#resumeRefused(error);
     if (this.phase === 'starting') return this.#refused(error);
     if (this.phase !== 'live') return;
-    this.#tell('problem', { error });
+    this.tell('problem', { error });
     if (error.session_id !== undefined) {
       this.#breakOff(error.code ?? 'failed');
       this.#refused(error, true);
@@ -273,7 +274,7 @@ export class Stream extends EventTarget {
       this.#refusals = Math.min(this.#refusals, START_ATTEMPTS - 1);
       return this.#refused(error);
     }
-    this.#tell('problem', { error });
+    this.tell('problem', { error });
     this.#breakOff(error.code ?? 'refused');
     this.#begin();
   }
@@ -285,7 +286,7 @@ export class Stream extends EventTarget {
     const jitterMs = fullJitterMs(this.#refusals + FIRST_WAIT_STEP, undefined, this.link.random);
     const retryInMs = again ? (error.retry_after_ms ?? 0) + jitterMs : undefined;
     this.#refusals += 1;
-    if (!told) this.#tell('problem', { error, retryInMs });
+    if (!told) this.tell('problem', { error, retryInMs });
     if (retryInMs === undefined) return this.#end({ outcome: 'failed', error });
     this.phase = 'waiting';
     if (error.code === 'shutting_down') this.link.drop();
@@ -294,7 +295,7 @@ export class Stream extends EventTarget {
 
   /** @param {import('./backlog.js').Chunk} chunk */
   #sent({ endMs }) {
-    this.#tell('sent', { end_ms: endMs, base_ms: this.#held?.baseMs ?? 0 });
+    this.tell('sent', { end_ms: endMs, base_ms: this.#held?.baseMs ?? 0 });
   }
 
   #drained() {
@@ -318,11 +319,6 @@ export class Stream extends EventTarget {
     this.link.urgent = false;
     this.link.settle();
     this.#resolve(end);
-    this.#tell('ended', end);
-  }
-
-  /** @param {string} name @param {unknown} detail */
-  #tell(name, detail) {
-    this.dispatchEvent(new CustomEvent(name, { detail }));
+    this.tell('ended', end);
   }
 }

@@ -17,6 +17,7 @@ import type {
   Transcription,
   Viewers,
 } from '../protocol.js';
+import { Told } from './told.js';
 
 /** Where something is in the whole stream: `base_ms` plus its time in the session. */
 export interface Placed {
@@ -83,18 +84,8 @@ export interface TranscriberEvents {
   renewal_refused: ServiceError;
 }
 
-/** An EventTarget whose events carry `detail`. */
-export interface Told<Events> extends EventTarget {
-  addEventListener<Name extends keyof Events & string>(
-    name: Name,
-    heard: (event: CustomEvent<Events[Name]>) => void,
-    options?: AddEventListenerOptions,
-  ): void;
-  addEventListener(name: string, heard: EventListenerOrEventListenerObject | null, options?: AddEventListenerOptions | boolean): void;
-}
-
 /** What one speaker says from start to stop, over as many sockets and sessions as it takes. */
-export interface Stream extends Told<StreamEvents> {
+export declare class Stream extends Told<StreamEvents> {
   readonly phase: 'waiting' | 'starting' | 'resuming' | 'live' | 'ended';
   /** Whether the service takes its audio just now; what is sent meanwhile is kept. */
   readonly live: boolean;
@@ -109,13 +100,13 @@ export interface Stream extends Told<StreamEvents> {
 }
 
 /** A room that is watched, until it is left. */
-export interface Room extends Told<RoomEvents> {
+export declare class Room extends Told<RoomEvents> {
   readonly name: string;
   leave(): void;
 }
 
 /** One socket to the service, kept: at most one stream at a time, and any number of rooms. */
-export declare class Transcriber extends EventTarget implements Told<TranscriberEvents> {
+export declare class Transcriber extends Told<TranscriberEvents> {
   constructor(options: TranscriberOptions);
   readonly state: ConnectionState;
   /** The stream that runs, or ran last. */
@@ -130,12 +121,6 @@ export declare class Transcriber extends EventTarget implements Told<Transcriber
   authenticate(token: string): void;
   /** Ends everything. */
   close(): void;
-  addEventListener<Name extends keyof TranscriberEvents>(
-    name: Name,
-    heard: (event: CustomEvent<TranscriberEvents[Name]>) => void,
-    options?: AddEventListenerOptions,
-  ): void;
-  addEventListener(name: string, heard: EventListenerOrEventListenerObject | null, options?: AddEventListenerOptions | boolean): void;
 }
 
 export type { AudioAck, Gap, Joined, ServiceError, SessionEnded, SessionResumed, SessionStarted, StateChange, StreamOptions, Transcription };

@@ -6,13 +6,17 @@ import { Link } from './link.js';
 import { Room } from './room.js';
 import { BOUNDS, Stream } from './stream.js';
 import { CLOCK } from './time.js';
+import { Told } from './told.js';
 
-const TOLD = ['state', 'token_expiring', 'authenticated', 'renewal_refused'];
+const PASSED_ON = /** @type {const} */ (['state', 'token_expiring', 'authenticated', 'renewal_refused']);
 
 /** @typedef {import('./transcriber.js').Transcriber} Face */
 
-/** @implements {Face} */
-export class Transcriber extends EventTarget {
+/**
+ * @extends {Told<import('./transcriber.js').TranscriberEvents>}
+ * @implements {Face}
+ */
+export class Transcriber extends Told {
   /** @type {Stream | null} */
   stream = null;
 
@@ -22,11 +26,7 @@ export class Transcriber extends EventTarget {
     const { token, keep, clock = CLOCK, random = Math.random } = options;
     this.bounds = { ...BOUNDS, ...keep };
     this.link = new Link(new Door(options), new Credential(token), clock, random);
-    for (const name of TOLD) {
-      this.link.addEventListener(name, (event) => {
-        this.dispatchEvent(new CustomEvent(name, { detail: /** @type {CustomEvent} */ (event).detail }));
-      });
-    }
+    for (const name of PASSED_ON) this.link.addEventListener(name, ({ detail }) => this.tell(name, detail));
   }
 
   get state() {

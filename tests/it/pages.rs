@@ -115,7 +115,7 @@ const TYPES: [(&str, &str); 5] = [
     (".wav", "audio/wav"),
 ];
 /// What lies beside the pages for people who work on them.
-const NOT_SERVED: [&str; 6] = [".md", ".json", ".d.ts", ".LICENSE", ".map", ".gitignore"];
+const NOT_SERVED: [&str; 3] = [".md", ".json", ".d.ts"];
 
 fn assert_guarded(answer: &Response) {
     let policy = header(answer, "content-security-policy");

@@ -3,7 +3,7 @@
 use super::{none, same, source};
 
 /// Files of `page/` for tools and readers, which the service does not serve.
-const NOT_SERVED: [&str; 4] = ["README.md", "package.json", ".d.ts", "LICENSE"];
+const NOT_SERVED: [&str; 3] = ["README.md", "package.json", ".d.ts"];
 
 #[test]
 fn the_page_is_served_whole() {
@@ -11,10 +11,8 @@ fn the_page_is_served_whole() {
     let listed =
         pages.lines().filter_map(|line| line.trim().strip_prefix('"')?.split_once("\" => "));
     let served: Vec<String> = listed.map(|(path, _)| path.to_owned()).collect();
-    // `vendor` is foreign to every other rule, so its files are looked up here.
-    let vendored = source::paths("page/vendor");
-    let files = source::paths("page").into_iter().chain(vendored);
-    let files = files.filter_map(|path| path.strip_prefix("page/").map(str::to_owned));
+    let paths = source::paths("page").into_iter();
+    let files = paths.filter_map(|path| path.strip_prefix("page/").map(str::to_owned));
     let wanted = files.filter(|path| {
         served.contains(path) || !NOT_SERVED.iter().any(|ending| path.ends_with(ending))
     });

@@ -44,6 +44,20 @@ test('a session goes on where the service says, and no chunk is lost or doubled'
   assert.deepEqual(said, ['session s1 at 0', 'final 1 one', 'final 2 two', 'resumed at 3', 'final 3 three']);
 });
 
+test('repeated finals and old interims are passed over, and a hole is named', async (t) => {
+  const { said, caller } = await running(t, 1);
+  const interim = { is_final: false };
+  caller.final('s1', 1, 'on', interim);
+  caller.final('s1', 1, 'one');
+  caller.final('s1', 1, 'one');
+  caller.final('s1', 1, 'on', interim);
+  caller.final('another', 2, 'of another session');
+  caller.say('gap', { session_id: 's1', n: 2, from_ms: 100, to_ms: 200, reason: 'provider_away' });
+  caller.final('s1', 5, 'five');
+  await until(() => said.includes('final 5 five'), 'the last final');
+  assert.deepEqual(said.slice(1), ['interim 1 on', 'final 1 one', 'gap 100-200 provider_away', 'missing 3-4', 'final 5 five']);
+});
+
 test('finals after last_n are void, and are said again', async (t) => {
   const { server, said, caller } = await running(t, 5);
   for (const [n, text] of [[1, 'one'], [2, 'too'], [3, 'tree']]) caller.final('s1', n, text);

@@ -1,18 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { fullJitterMs } from '../../../../page/backoff.js';
 import { clockText, durationText } from '../../../../page/clock.js';
 import { Latency } from '../../../../page/latency.js';
-import { Liveness } from '../../../../page/liveness.js';
 import { wordErrorRate } from '../words.mjs';
-
-test('waits grow to a cap and are spread over all of it', () => {
-  assert.equal(fullJitterMs(0, 15_000, () => 0), 0);
-  assert.equal(fullJitterMs(0, 15_000, () => 1), 500);
-  assert.equal(fullJitterMs(3, 15_000, () => 0.5), 2_000);
-  assert.equal(fullJitterMs(500, 15_000, () => 1), 15_000);
-  assert.equal(fullJitterMs(500, 4_000, () => 1), 4_000);
-});
 
 test('latency counts from the chunk in which the audio ends', () => {
   const latency = new Latency();
@@ -20,18 +10,6 @@ test('latency counts from the chunk in which the audio ends', () => {
   latency.arrived(450, false, 1_800);
   latency.arrived(800, true, 2_200);
   assert.deepEqual(latency.medians, { interimMs: 300, finalMs: 400 });
-});
-
-test('silence is death only while audio flows to a server that acknowledges', () => {
-  const liveness = new Liveness();
-  liveness.open(0);
-  liveness.sent(6_000);
-  assert.equal(liveness.isDead(6_100), false);
-  liveness.acknowledged();
-  assert.equal(liveness.isDead(6_100), true);
-  assert.equal(liveness.isDead(9_000), false);
-  liveness.heard(6_050);
-  assert.equal(liveness.isDead(6_100), false);
 });
 
 test('times as people read them', () => {

@@ -24,13 +24,18 @@ test('finals join into a paragraph and interims follow them', () => {
   assert.equal(plainText(transcript.paragraphs), 'And so, my fellow Americans');
 });
 
-test('old interims and repeated finals are ignored', () => {
+test('finals that are void go, with the paragraphs that they leave empty, and are said again', () => {
   const transcript = begun();
-  assert.equal(transcript.accept(event(1, 'one', 0, 500), 0), true);
-  assert.equal(transcript.accept(event(1, 'one', 0, 500), 0), false);
-  assert.equal(transcript.accept(event(1, 'on', 0, 400, interim), 0), false);
-  assert.equal(transcript.accept(event(1, 'two', 0, 400, { session_id: 's2' }), 500), true);
-  assert.equal(plainText(transcript.paragraphs), 'one two');
+  transcript.accept(event(1, 'One.', 0, 1000, { speech_final: true }), 0);
+  transcript.accept(event(2, 'too', 1100, 1500, { speech_final: true }), 0);
+  transcript.accept(event(3, 'Tree.', 9_000, 9_500), 0);
+  transcript.accept(event(4, 'fo', 9_600, 9_800, interim), 0);
+  transcript.takeBack('another', 0);
+  assert.equal(transcript.paragraphs.length, 2);
+  transcript.takeBack('s1', 1);
+  assert.deepEqual([plainText(transcript.paragraphs), transcript.interim], ['One.', []]);
+  transcript.accept(event(2, 'two', 1100, 1500), 0);
+  assert.equal(plainText(transcript.paragraphs), 'One. two');
 });
 
 test('a paragraph begins after a pause, not at every breath', () => {
