@@ -153,11 +153,24 @@ export interface Joined {
   room: string;
   epoch: number;
   offset: number;
-  /** Nothing was missed since the place that was given. */
+  /** Nothing is missing since the place that was given: what was missed follows. */
   recovered: boolean;
-  snapshot?: { finals?: Transcription[]; interim?: Transcription | null };
-  viewers?: number;
-  error?: ServiceError;
+  reason?: string;
+  transcript?: string;
+  /** Without a recovery: the last finals as messages, and then the interim if there is one. */
+  snapshot: (Transcription | Gap | SessionEnded)[];
+  viewers: number;
+}
+
+export interface HistoryGap {
+  room: string;
+  reason?: string;
+  transcript?: string;
+}
+
+export interface RoomStatus {
+  room: string;
+  degraded: boolean;
 }
 
 export interface Viewers {
@@ -182,6 +195,8 @@ export interface ServiceError {
   retryable?: boolean;
   retry_after_ms?: number;
   session_id?: string;
+  /** For a room that is watched, or was to be. */
+  room?: string;
   option?: string;
   allowed?: unknown[];
 }

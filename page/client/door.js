@@ -21,8 +21,9 @@ async function refusal(answer) {
 
 export class Door {
   /** @param {import('./transcriber.js').TranscriberOptions} options */
-  constructor({ url, fetch: ask = globalThis.fetch.bind(globalThis), openSocket }) {
+  constructor({ url, share, fetch: ask = globalThis.fetch.bind(globalThis), openSocket }) {
     this.url = new URL(url);
+    this.share = share;
     this.ask = ask;
     this.openSocket = openSocket;
   }
@@ -37,6 +38,7 @@ export class Door {
   async open(token, lang, signal) {
     const address = this.#address(lang);
     if (this.openSocket) return this.openSocket(address, token);
+    if (this.share !== undefined) return new WebSocket(address, ['share', this.share]);
     const ticket = await this.#ticket(token, signal);
     return new WebSocket(address, ['ticket', ticket]);
   }

@@ -46,19 +46,19 @@ export class Room extends Told {
   #heard(message) {
     if (message.room !== this.name) return;
     if (message.type === 'joined') this.#joined(message);
-    else if (message.type === 'viewers') this.tell('viewers', message);
+    else if (message.type === 'error') this.#refused(message);
+    else if (message.type === 'history_gap') this.tell('missing', message);
+    else if (message.type === 'viewers' || message.type === 'room_status') this.tell(message.type, message);
     else if (['transcription', 'gap', 'session_ended'].includes(message.type)) this.#said(message);
   }
 
   /** @param {import('../protocol.js').Joined} joined */
   #joined(joined) {
-    if (joined.error) return this.#refused(joined.error);
     this.#attempt = 0;
-    if (this.position && joined.recovered === false) this.tell('missing', joined);
+    if (this.position && !joined.recovered) this.tell('missing', joined);
     this.tell('joined', joined);
-    for (const text of joined.snapshot?.finals ?? []) this.#said(text);
-    if (joined.snapshot?.interim) this.#said(joined.snapshot.interim);
-    if (!this.position || joined.recovered === false) this.position = { epoch: joined.epoch, offset: joined.offset };
+    for (const text of joined.snapshot ?? []) this.#said(text);
+    if (!this.position || !joined.recovered) this.position = { ...this.position, epoch: joined.epoch, offset: joined.offset };
   }
 
   /** @param {import('../protocol.js').ServiceError} error */

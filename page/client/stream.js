@@ -23,6 +23,7 @@ const NO_ANSWER = { message: 'the service did not answer in time', code: 'timeou
  * @typedef {object} Held the session that runs, or can be resumed
  * @property {string} id
  * @property {string | undefined} token without one it cannot be resumed
+ * @property {boolean} spoken audio was sent: before that there is nothing to go on with
  * @property {number} withinMs how long it can be resumed after a loss
  * @property {number} base index of the chunk that is number 0 there
  * @property {number} baseMs stream time at which it began
@@ -105,10 +106,10 @@ export class Stream extends Told {
     if (!this.link.ready || this.phase !== 'waiting') return;
     this.answer.set(ANSWER_MS, () => this.#late());
     this.#stopSent = false;
-    if (this.#held?.token) {
+    if (this.#held?.token && this.#held.spoken) {
       this.phase = 'resuming';
       this.link.wire?.send(this.#question());
-    } else if (this.#held && !this.backlog.shape) {
+    } else if (this.#held?.spoken && !this.backlog.shape) {
       this.#end({ outcome: 'failed', error: { message: 'only raw audio can be gone on with', code: 'conflict', retryable: false } });
     } else if (this.#stopping && this.backlog.settled) {
       this.#end({ outcome: 'finished' });
@@ -148,6 +149,7 @@ export class Stream extends Told {
     if (this.phase === 'resuming' && message.type === 'session_resumed') return this.#resumed(message);
     if (message.type === 'error') return this.#failed(message);
     if (this.phase !== 'live' || message.session_id !== this.#held?.id) return;
+    if (message.type !== 'migrate') this.#refusals = 0;
     if (message.type === 'transcription') this.#words(message);
     else if (message.type === 'gap') this.#numbered(message);
     else if (message.type === 'audio_ack') this.#acked(message);
@@ -161,7 +163,7 @@ export class Stream extends Told {
     const lostMs = this.backlog.restart();
     const baseMs = this.backlog.startMs;
     const previous = this.#held;
-    this.#held = { id: started.session_id, token: started.resume_token, withinMs: started.resume_within_ms ?? RESUME_MS, base: this.backlog.first, baseMs };
+    this.#held = { id: started.session_id, token: started.resume_token, spoken: false, withinMs: started.resume_within_ms ?? RESUME_MS, base: this.backlog.first, baseMs };
     this.tell('session', { ...started, base_ms: baseMs, restarted: previous ? (this.#broken ?? 'lost') : null });
     if (lostMs > 0) this.tell('gap', { session_id: started.session_id, from_ms: baseMs - lostMs, to_ms: baseMs, reason: 'client_buffer', base_ms: 0 });
     this.#broken = null;
@@ -192,7 +194,6 @@ export class Stream extends Told {
 
   #live() {
     this.answer.clear();
-    this.#refusals = 0;
     this.#stopSent = false;
     this.phase = 'live';
     if (this.link.wire) this.outlet.open(this.link.wire);
@@ -246,14 +247,13 @@ export class Stream extends Told {
   /** @param {any} message */
   #stopped(message) {
     if (this.#stopSent) return this.#end({ outcome: 'finished', report: message.report });
-    // The replica goes away and has finished what it had.
-    this.#breakOff('stopped');
-    this.#begin();
+    // The replica goes away and has finished what it had: the session goes on elsewhere.
+    this.link.drop();
   }
 
   /** @param {import('../protocol.js').ServiceError} error */
   #failed(error) {
-    if (error.session_id !== undefined && error.session_id !== this.#held?.id) return;
+    if (error.room !== undefined || (error.session_id !== undefined && error.session_id !== this.#held?.id)) return;
     if (this.phase === 'resuming') return this.#resumeRefused(error);
     if (this.phase === 'starting') return this.#refused(error);
     if (this.phase !== 'live') return;
@@ -295,6 +295,7 @@ export class Stream extends Told {
 
   /** @param {import('./backlog.js').Chunk} chunk */
   #sent({ endMs }) {
+    if (this.#held) this.#held.spoken = true;
     this.tell('sent', { end_ms: endMs, base_ms: this.#held?.baseMs ?? 0 });
   }
 

@@ -5,7 +5,9 @@ import type {
   Authenticated,
   ConnectionState,
   Gap,
+  HistoryGap,
   Joined,
+  RoomStatus,
   ServiceError,
   SessionEnded,
   SessionReport,
@@ -28,7 +30,9 @@ export interface TranscriberOptions {
   /** Where the service is, such as `https://speech.example`. */
   url: string | URL;
   /** A token, or what fetches one: it is called again whenever another is needed. */
-  token: string | (() => string | Promise<string>);
+  token?: string | (() => string | Promise<string>);
+  /** A share token in its place: it opens one room to watch, and nothing else. */
+  share?: string;
   /** How much audio is kept for a loss; 120 s and 8 MiB unless told. */
   keep?: { seconds?: number; bytes?: number };
   /** Opens sockets where headers can be sent, so that no ticket is needed. */
@@ -72,8 +76,11 @@ export interface RoomEvents {
   gap: Gap;
   session_ended: SessionEnded;
   viewers: Viewers;
-  /** What was said while away cannot be told again. */
-  missing: Joined;
+  /** Whether what is said comes late; nothing is lost by that. */
+  room_status: RoomStatus;
+  /** What was said before is missing here; `transcript` is where it may be stored. */
+  missing: HistoryGap;
+  /** The room may not be watched, or no longer. */
   refused: ServiceError;
 }
 

@@ -23,7 +23,7 @@ export class Transcriber extends Told {
   /** @param {import('./transcriber.js').TranscriberOptions} options */
   constructor(options) {
     super();
-    const { token, keep, clock = CLOCK, random = Math.random } = options;
+    const { token = '', keep, clock = CLOCK, random = Math.random } = options;
     this.bounds = { ...BOUNDS, ...keep };
     this.link = new Link(new Door(options), new Credential(token), clock, random);
     for (const name of PASSED_ON) this.link.addEventListener(name, ({ detail }) => this.tell(name, detail));

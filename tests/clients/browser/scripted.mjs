@@ -93,7 +93,7 @@ export class Scripted {
   static async start() {
     const server = new Scripted();
     server.http = createServer((request, response) => server.#ticket(request, response));
-    const sockets = new WebSocketServer({ server: server.http, path: '/audio-stream', handleProtocols: () => 'ticket' });
+    const sockets = new WebSocketServer({ server: server.http, path: '/audio-stream', handleProtocols: ([first]) => first });
     sockets.on('connection', (socket, request) => {
       const caller = new Caller(socket);
       caller.protocols = request.headers['sec-websocket-protocol'];

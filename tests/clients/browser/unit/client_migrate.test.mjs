@@ -99,14 +99,14 @@ test('one whose session cannot be resumed elsewhere stays until it is finished, 
   await old.hears(3);
   old.final('s1', 1, 'all', { end_ms: 300 });
   old.say('streaming_stopped', { session_id: 's1' });
-  await old.next('start_streaming');
-  old.say('error', { code: 'shutting_down', message: 'draining', retryable: true });
   const third = await server.caller();
+  await third.next('resume');
+  third.say('error', { code: 'conflict', message: 'cannot be gone on with', retryable: false });
   await third.begin('s2');
   stream.send(chunk(3));
   await third.hears(1);
   assert.deepEqual(third.heard, [3]);
-  assert.deepEqual(said, ['session s1 at 0', 'final 1 all', 'problem shutting_down', 'session s2 at 300 after stopped']);
+  assert.deepEqual(said, ['session s1 at 0', 'final 1 all', 'problem conflict', 'session s2 at 300 after conflict']);
 });
 
 test('somebody else who takes the session over ends the stream, and the socket is not made again', async (t) => {

@@ -218,3 +218,24 @@ test('a resume that has to wait is asked for again, elsewhere where the replica 
   third.say('session_resumed', resumed(0, 0));
   await third.hears(2);
 });
+
+test('a session that has heard nothing is not gone on with, but begun again', async (t) => {
+  const { server, stream, caller } = await running(t, 0);
+  caller.cut();
+  const second = await server.caller();
+  await second.begin('s2');
+  await until(() => stream.live, 'the new session');
+});
+
+test('a session that is refused again and again is given up', async (t) => {
+  const { server, client } = await pair(t);
+  const stream = client.start({ lang: 'en' });
+  const caller = await server.caller();
+  stream.send(chunk(0));
+  for (let count = 0; count <= 6; count += 1) {
+    await caller.begin(`s${count}`);
+    await caller.hears(count + 1);
+    caller.say('error', { code: 'rate_limited', message: 'too many sessions', retryable: true, session_id: `s${count}` });
+  }
+  assert.equal((await stream.ended).error.code, 'rate_limited');
+});
