@@ -1,6 +1,6 @@
 //! Accepts connections, each with its deadlines and its kill handle.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use axum::{body::Body, extract::ConnectInfo, http::Request, response::Response};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -60,7 +60,8 @@ where
             Ok((stream, peer)) => {
                 // What was upgraded lives in other tasks: only its connection can be cut.
                 let kill = Kill::under(tasks.hard());
-                tasks.spawn(converse(stream, peer, service.clone(), permit, kill));
+                let ends = (kill, tasks.soft().clone());
+                tasks.spawn(converse(stream, peer, service.clone(), permit, ends));
             }
             Err(error) => {
                 // Descriptors may be used up: existing connections live on, new ones wait.
@@ -76,7 +77,7 @@ async fn converse<S>(
     peer: SocketAddr,
     service: S,
     permit: OwnedSemaphorePermit,
-    kill: Kill,
+    (kill, soft): (Kill, CancellationToken),
 ) where
     S: Service<Request<Body>, Response = Response, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
@@ -94,17 +95,26 @@ async fn converse<S>(
         request.extensions_mut().insert(kill.clone());
         service.clone().oneshot(request)
     });
-    let served = http1::Builder::new()
+    let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(NEXT_HEAD)
         .max_buf_size(64 * 1024)
         .serve_connection(io, answer)
         .with_upgrades();
-    tokio::select! {
-        served = served => if let Err(error) = served {
-            tracing::debug!("a connection ended: {error}");
-        },
-        () = never_asked(&asked) => tracing::debug!("a connection asked for nothing"),
+    let mut connection = pin!(connection);
+    let mut kept = true;
+    loop {
+        tokio::select! {
+            served = connection.as_mut() => {
+                return drop(served.inspect_err(|error| tracing::debug!("a connection ended: {error}")));
+            }
+            () = never_asked(&asked) => return tracing::debug!("a connection asked for nothing"),
+            // Who reuses connections would ask a replica that goes away again and again.
+            () = answered_in_drain(&asked, &soft), if kept => {
+                kept = false;
+                connection.as_mut().graceful_shutdown();
+            }
+        }
     }
 }
 
@@ -113,6 +123,12 @@ async fn never_asked(asked: &CancellationToken) {
     if tokio::time::timeout(FIRST_HEAD, asked.cancelled()).await.is_ok() {
         std::future::pending::<()>().await;
     }
+}
+
+/// The replica drains, and the connection has been of use: a new one is answered once.
+async fn answered_in_drain(asked: &CancellationToken, soft: &CancellationToken) {
+    asked.cancelled().await;
+    soft.cancelled().await;
 }
 
 /// Small frames must not wait, a dead peer must not stay, and a slow one must be felt.

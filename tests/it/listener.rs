@@ -6,7 +6,10 @@ use std::{
 };
 
 use futures_util::FutureExt;
-use testkit::raw_ws::{RawSocket, Received};
+use testkit::{
+    numbered::NumberedAudio,
+    raw_ws::{RawSocket, Received},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -204,4 +207,27 @@ async fn heads_beyond_reason_are_refused() {
         assert!(refused.contains(&status.as_str()), "{status}");
         connects_at_once(&app).await;
     }
+}
+
+/// Clients and balancers that reuse connections must find another replica while this one still drains.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_is_kept_ends_with_the_drain() {
+    let setup = Setup::new().with("DRAIN_SECONDS", "20").deepgram(oracle::numbered());
+    let app = setup.start().await;
+    let mut speaker = app.websocket().await;
+    oracle::speak_raw(&mut speaker, NumberedAudio::linear16(1, 1), 0..20).await;
+    oracle::listen_raw(&mut speaker, SOON, |it| it["is_final"] == true).await;
+    let mut kept = TcpStream::connect(address(&app)).await.expect("connected");
+    kept.write_all(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("sent");
+    let answered = kept.read(&mut [0; 4096]).await.expect("an answer");
+    assert!(answered > 0, "the connection is kept");
+    let ready = format!("{}/ready", app.url());
+    let talk = async {
+        let mut rest = Vec::new();
+        timeout(SOON, kept.read_to_end(&mut rest)).await.expect("an end").expect("in order");
+        assert_eq!(reqwest::get(ready).await.expect("still served").status(), 503);
+        oracle::stop_raw(&mut speaker).await;
+        oracle::until_stopped_raw(&mut speaker, SOON).await;
+    };
+    tokio::join!(app.running.stop(), talk);
 }
