@@ -2,6 +2,10 @@
  * Drives the live page in real Chromium, as a person would, against a running service.
  *
  *   node live_page.mjs URL#token=TOKEN WAV [--expect "words of the WAV"] [--out DIR] [--only NAME,NAME]
+ *                      [--replica URL,PID]... [--exact]
+ *
+ * With replicas, what happens to them is looked at instead: each scenario may take the first of them
+ * away. With --exact the WAV is played as the sample, and its words must come exactly.
  *
  * Exits 0 when every scenario holds, 1 with the reasons when one does not, 2 when called wrongly.
  */
@@ -9,6 +13,8 @@
 import { mkdirSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { paddedWav, wavSeconds } from './browser.mjs';
+import { Crossroads } from './crossroads.mjs';
+import { DISTURBANCES } from './replicas.mjs';
 import { SCENARIOS } from './scenarios.mjs';
 
 const SAMPLE_TEXT = 'And so, my fellow Americans, ask not what your country can do for you, ask what you can do for your country.';
@@ -21,7 +27,13 @@ function usage(text) {
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { expect: { type: 'string', default: SAMPLE_TEXT }, out: { type: 'string' }, only: { type: 'string' } },
+  options: {
+    expect: { type: 'string', default: SAMPLE_TEXT },
+    out: { type: 'string' },
+    only: { type: 'string' },
+    replica: { type: 'string', multiple: true, default: [] },
+    exact: { type: 'boolean', default: false },
+  },
 });
 const [url, wav] = positionals;
 if (!url || !wav) usage('an address and a WAV file are needed');
@@ -29,11 +41,17 @@ if (!new URLSearchParams(new URL(url).hash.slice(1)).get('token')) usage('the ad
 if (values.out) mkdirSync(values.out, { recursive: true });
 
 const wanted = values.only?.split(',');
-const scenarios = Object.entries(SCENARIOS).filter(([name]) => !wanted || wanted.includes(name));
-if (scenarios.length === 0) usage(`scenarios are ${Object.keys(SCENARIOS).join(', ')}`);
+const replicas = values.replica.map((given) => ({ url: given.split(',')[0], pid: Number(given.split(',')[1]) }));
+const known = replicas.length > 0 ? DISTURBANCES : SCENARIOS;
+const scenarios = Object.entries(known).filter(([name]) => !wanted || wanted.includes(name));
+if (scenarios.length === 0) usage(`scenarios are ${Object.keys(known).join(', ')}`);
 
+const crossroads = replicas.length > 0 ? await Crossroads.before(replicas) : null;
 const setup = {
-  url,
+  url: crossroads ? `${crossroads.origin}/app/${new URL(url).hash}` : url,
+  crossroads,
+  wav,
+  exact: values.exact,
   speech: paddedWav(wav),
   seconds: wavSeconds(wav),
   expect: values.expect,
@@ -58,5 +76,6 @@ for (const [name, run] of scenarios) {
     clearTimeout(timer);
   }
 }
+crossroads?.close();
 console.log(failed ? `${failed} of ${scenarios.length} scenarios failed` : `all ${scenarios.length} scenarios hold`);
 process.exit(failed ? 1 : 0);
