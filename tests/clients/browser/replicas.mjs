@@ -3,9 +3,11 @@
 import { readFileSync } from 'node:fs';
 import { DESKTOP } from './browser.mjs';
 import { Visit, check } from './visit.mjs';
-import { wordErrorRate } from './words.mjs';
+import { wordErrorRate, words } from './words.mjs';
 
-const MAX_ERROR_RATE = 0.15;
+/** A word in the midst of which the session changes hands is heard less well; that none is lost is seen with `--exact`. */
+const MAX_ERROR_RATE = 0.25;
+const MAX_WORDS_OFF = 2;
 const AWAY_MS = 3_000;
 const LOST = '.notice[data-subject="connection"]';
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -15,6 +17,8 @@ function checkWords(setup, written) {
   if (!setup.exact) {
     const rate = wordErrorRate(setup.expect, written);
     check(rate <= MAX_ERROR_RATE, `word error rate ${rate.toFixed(3)}: "${written}"`);
+    const off = words(written).length - words(setup.expect).length;
+    check(Math.abs(off) <= MAX_WORDS_OFF, `${off} words too many: "${written}"`);
     return `word error rate ${rate.toFixed(3)}`;
   }
   const [wanted, got] = [setup.expect, written].map((text) => text.split(/\s+/).filter(Boolean));
@@ -43,7 +47,7 @@ async function disturbed(setup, fault, lossesSaid = 1) {
     const losses = await countLosses(visit);
     const spokenBy = performance.now() + (setup.seconds + 2) * 1000;
     await page.click(setup.exact ? '#sample' : '#record');
-    await visit.until('#body .final, #body .interim', 30_000);
+    await visit.until('#body .final', 30_000);
     const facts = await fault(visit);
     if (!setup.exact) {
       await pause(Math.max(0, spokenBy - performance.now()));
