@@ -4,7 +4,7 @@ import { clockText, durationText } from './clock.js';
 import { languageName } from './languages.js';
 
 /** @type {Record<string, string>} */
-const ENGINES = { local: 'On this server', deepgram: 'Deepgram' };
+const ENGINES = { local: 'On this server', deepgram: 'Deepgram', assemblyai: 'AssemblyAI' };
 
 export class Facts {
   #timer = 0;
