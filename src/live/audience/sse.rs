@@ -92,6 +92,7 @@ async fn open(
         ip: request::ip(parts),
         user_agent: request::user_agent(parts),
         door: DOOR,
+        leaving: service.shutdown.soft().child_token(),
     };
     let (frames, received) = mpsc::channel(FRAMES);
     let (ready, entered) = oneshot::channel();
@@ -169,7 +170,7 @@ async fn serve(
     };
     drop(ready.send(Ok(())));
     client.outbox().push(Event::Joined(Box::new(joined)));
-    let soft = client.shutdown().soft().clone();
+    let leaving = client.leaving().clone();
     tokio::select! {
         () = write(client, out) => {}
         () = async {
@@ -180,7 +181,7 @@ async fn serve(
             std::future::pending().await
         } => {}
         () = async {
-            soft.cancelled().await;
+            leaving.cancelled().await;
             client.drain();
             std::future::pending().await
         } => {}
