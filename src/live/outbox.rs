@@ -226,6 +226,47 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn rooms_wait_for_room_and_leave_some_to_the_session() {
+        let outbox = outbox();
+        for n in 0..FED as u64 {
+            assert!(outbox.room().await);
+            outbox.push(text(n, true));
+        }
+        let mut waiting = std::pin::pin!(outbox.room());
+        assert!(futures_util::poll!(waiting.as_mut()).is_pending());
+        outbox.push(text(FED as u64, true));
+        assert_eq!(next(&outbox).await, (0, true));
+        assert!(futures_util::poll!(waiting.as_mut()).is_pending(), "there was one too many");
+        assert_eq!(next(&outbox).await, (1, true));
+        assert!(waiting.await);
+        outbox.push(text(FED as u64 + 1, true));
+        let mut waiting = std::pin::pin!(outbox.room());
+        assert!(futures_util::poll!(waiting.as_mut()).is_pending());
+        outbox.close(Close::Draining);
+        assert!(!waiting.await, "nothing more is taken");
+    }
+
+    #[tokio::test]
+    async fn each_room_has_one_waiting_interim() {
+        let outbox = outbox();
+        let seen = |room: &str, n: u64| {
+            let body = format!(r#"{{"type":"transcription","n":{n},"is_final":false}}"#);
+            let room = room.parse().expect("a name");
+            Event::Seen(crate::live::wire::Seen::read(&room, None, &body).expect("an interim"))
+        };
+        for event in [seen("a", 1), seen("b", 1), seen("a", 2), seen("b", 2)] {
+            outbox.push(event);
+        }
+        outbox.close(Close::Draining);
+        let mut left = Vec::new();
+        while let Some(Ok(letter)) = outbox.next().await {
+            left.push(letter.event.to_json().expect("json"));
+        }
+        assert_eq!(left.len(), 2, "{left:?}");
+        assert!(left.iter().all(|json| json.contains(r#""n":2"#)), "{left:?}");
+    }
+
+    #[tokio::test]
     async fn a_reader_that_never_reads_is_closed_reconnectably() {
         let outbox = outbox();
         for n in 0..=BOUND as u64 {

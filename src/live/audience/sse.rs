@@ -160,7 +160,7 @@ async fn serve(
     ready: oneshot::Sender<Result<(), Error>>,
     out: &Out,
 ) {
-    let (mut place, joined) = match client.enter(wanted).await {
+    let (place, joined) = match client.enter(wanted).await {
         Ok(entered) => entered,
         Err(error) => {
             // Nobody waits for the answer of a request that was given up.
@@ -174,7 +174,10 @@ async fn serve(
     tokio::select! {
         () = write(client, out) => {}
         () = async {
+            let mut place = place;
             let ended = client.watch(&mut place).await;
+            // Given up at once, however long the client takes to read that this is the end.
+            drop(place);
             client.see_off(&wanted.room, ended);
             // There is nothing else to hear on this stream.
             client.outbox().close(Close::CredentialRevoked);

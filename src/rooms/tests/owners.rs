@@ -32,6 +32,24 @@ async fn who_waits_for_a_room_that_becomes_anothers_sees_nothing_of_it() {
     for viewer in &mut ours {
         assert_eq!(numbers(viewer, 2).await, [1, 2]);
     }
+    // Somebody who thinks that the room is theirs, and has not been told otherwise yet.
+    let account = OTHER.to_owned();
+    let claim = Claim { room: room(), account, session, fence: u64::MAX >> 12 };
+    one.rooms.history().say(&claim, &text(session, 9)).await.unwrap();
+    publisher.say(&text(session, 3)).await.unwrap();
+    for viewer in &mut ours {
+        let interim = async {
+            loop {
+                if let Some(Update::Interim(interim)) = viewer.next().await
+                    && interim.label.n > 2
+                {
+                    return interim.label.n;
+                }
+            }
+        };
+        let n = tokio::time::timeout(SOON, interim).await.expect("an interim");
+        assert_eq!(n, 3, "not the other's");
+    }
     let mut late = other.rooms.join(&room(), OTHER, start);
     assert_eq!(late.begin(50).await.unwrap_err().kind, ErrorKind::Forbidden);
     assert_eq!(late.next().await, Some(Update::Foreign));

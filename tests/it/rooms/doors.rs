@@ -54,6 +54,41 @@ async fn a_session_is_seen_whole_on_every_replica_and_at_every_door() {
     assert_eq!((&look["viewers"], &look["live"]), (&json!(4), &json!(false)), "{look}");
 }
 
+/// Sends chunks, and goes on with the same session on another replica in between.
+async fn speak_on_two(apps: &[TestApp]) {
+    let mut first = apps[0].websocket().await;
+    let start = json!({ "type": "start_streaming", "room": "moving" });
+    first.send_json(&start).await.expect("sent");
+    oracle::speak_raw(&mut first, AUDIO, 0..20).await;
+    let heard = oracle::listen_raw(&mut first, SOON, |it| it["is_final"] == true).await;
+    let started = oracle::named(&heard, "session_started").next().expect("started").clone();
+    let mut second = apps[1].websocket().await;
+    let wanted = json!({
+        "type": "resume", "session_id": started["session_id"],
+        "resume_token": started["resume_token"], "next_seq": 20,
+        "last_n": heard.last().expect("a final")["n"],
+    });
+    second.send_json(&wanted).await.expect("sent");
+    let resumed = second.receive_until(SOON, |it| it["type"] == "session_resumed").await;
+    let from = resumed.expect("resumed")["next_seq"].as_u64().expect("a number") as u32;
+    oracle::speak_raw(&mut second, AUDIO, from..CHUNKS).await;
+    oracle::stop_raw(&mut second).await;
+    oracle::until_stopped_raw(&mut second, LONG).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_moves_is_seen_as_one() {
+    let apps = Setup::new().deepgram(oracle::numbered()).start_many(3).await;
+    let mut viewers = Vec::new();
+    for app in &apps {
+        viewers.push(viewer(app, "moving", json!({})).await.0);
+    }
+    speak_on_two(&apps).await;
+    for viewer in &mut viewers {
+        assert_seen(&oracle::listen_raw(viewer, LONG, is_end).await, "moving");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_speaker_may_watch_and_is_told_interims_once() {
     let apps = Setup::new().start_many(2).await;
