@@ -22,11 +22,13 @@ const DEADLINE: Duration = Duration::from_secs(1);
 const REMEMBERED: usize = 1024;
 
 type Known = Arc<OnceCell<bool>>;
+/// By account and session, with when it was asked.
+type Answers = HashMap<(String, SessionId), (Instant, Known)>;
 
 /// Which sessions are stored, asked for once by all who want to know it at the same time. Cheap to
 /// clone.
 #[derive(Clone, Debug, Default)]
-pub struct Links(Arc<Mutex<HashMap<(String, SessionId), (Instant, Known)>>>);
+pub struct Links(Arc<Mutex<Answers>>);
 
 impl Links {
     fn of(&self, account: String, session: SessionId) -> Known {

@@ -160,7 +160,9 @@ impl Client {
         match wanted::room(&payload) {
             Ok(room) => {
                 let seat = self.audience().lock().seats.remove(&room);
-                seat.into_iter().for_each(|seat| seat.left.cancel());
+                if let Some(seat) = seat {
+                    seat.left.cancel();
+                }
             }
             Err(error) => self.fail(&error),
         }

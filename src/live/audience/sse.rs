@@ -181,12 +181,12 @@ async fn serve(
             client.see_off(&wanted.room, ended);
             // There is nothing else to hear on this stream.
             client.outbox().close(Close::CredentialRevoked);
-            std::future::pending().await
+            std::future::pending::<()>().await;
         } => {}
         () = async {
             leaving.cancelled().await;
             client.drain();
-            std::future::pending().await
+            std::future::pending::<()>().await;
         } => {}
         close = guard::watch(client) => client.log_close(close.code(), close.reason()),
     }

@@ -171,7 +171,9 @@ impl Client {
                 Some(Update::Foreign) => return Ended::Foreign,
                 Some(Update::Behind) | None => return Ended::Behind,
             };
-            event.into_iter().for_each(|event| self.outbox().push(event));
+            if let Some(event) = event {
+                self.outbox().push(event);
+            }
         }
     }
 

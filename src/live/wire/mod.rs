@@ -112,16 +112,16 @@ impl Event {
 
     /// The event as one message of the raw WebSocket: its payload plus `type`.
     pub fn to_json(&self) -> serde_json::Result<String> {
-        if let Self::Seen(seen) = self {
-            return Ok(seen.message());
-        }
         #[derive(Serialize)]
         struct Tagged<'a> {
             r#type: &'static str,
             #[serde(flatten)]
             payload: &'a Event,
         }
-        serde_json::to_string(&Tagged { r#type: self.name(), payload: self })
+        match self {
+            Self::Seen(seen) => Ok(seen.message()),
+            event => serde_json::to_string(&Tagged { r#type: event.name(), payload: event }),
+        }
     }
 }
 

@@ -18,7 +18,7 @@ async fn a_bad_wish_is_an_error_and_the_socket_lives_on() {
         socket.send_json(&message).await.expect("sent");
         let told = socket.receive_until(SOON, |it| it["type"] == "error").await.expect("an error");
         assert_eq!(told["code"], code, "{wish}: {told}");
-        let id = client.emit_with_ack("join", &[wish.clone()]).await.expect("sent");
+        let id = client.emit_with_ack("join", std::slice::from_ref(&wish)).await.expect("sent");
         let told = client.receive_ack(id, SOON).await.expect("an answer").json();
         assert_eq!(told["error"]["code"], code, "{wish}: {told}");
         assert!(told["error"]["message"].is_string() && told["error"]["retryable"] == false);
