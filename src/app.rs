@@ -13,7 +13,7 @@ use crate::{
     fleet::Fleet,
     lifecycle::Shutdown,
     limits::{Leases, Limits},
-    live::{LiveService, Owners},
+    live::{LiveService, Owners, audience::Links},
     model::Clock,
     postgres::Database,
     providers::{Live, assemblyai::AssemblyAi, deepgram::Deepgram},
@@ -100,6 +100,7 @@ impl App {
             idle: config.live.idle,
             checkpoint: config.live.checkpoint,
             leases,
+            links: Links::default(),
             slots: Arc::new(Semaphore::new(config.live.max_sessions)),
         };
         let accounts = Accounts { auth: auth.clone(), limits: limits.clone(), door: door(&live) };

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::digest;
 use crate::model::Plan;
@@ -21,6 +22,8 @@ pub enum AuthType {
     Legacy,
     /// The token that this process made up for development.
     Development,
+    /// A share token of a room.
+    Share,
 }
 
 impl AuthType {
@@ -32,6 +35,7 @@ impl AuthType {
             Self::Session => "session",
             Self::ApiKey | Self::Legacy => "api_key",
             Self::Development => "development",
+            Self::Share => "share",
         }
     }
 
@@ -61,6 +65,8 @@ pub enum Owner {
     Session(String),
     /// The development token.
     Development,
+    /// Whoever holds that share token: they watch, and have no account.
+    Guest(Uuid),
 }
 
 /// What a principal was proved with: enough to look again whether it still holds, and nothing that
@@ -89,6 +95,8 @@ pub enum Credential {
     Static,
     /// The development token.
     Development,
+    /// A share token, by its id.
+    Share(Uuid),
 }
 
 /// A verified caller.
@@ -109,6 +117,18 @@ pub struct Principal {
 }
 
 impl Principal {
+    /// Whoever holds a share token, until it ends.
+    pub fn guest(share: Uuid, expires_at: DateTime<Utc>) -> Self {
+        Self {
+            subject: format!("share-{share}"),
+            owner: Owner::Guest(share),
+            auth_type: AuthType::Share,
+            plan: Plan::Free,
+            expires_at: Some(expires_at),
+            credential: Credential::Share(share),
+        }
+    }
+
     /// The name under which limits count this caller; holds nothing that a person would know.
     pub fn account(&self) -> String {
         match &self.owner {
@@ -116,6 +136,7 @@ impl Principal {
             Owner::Auth0 { sub, .. } => format!("auth0-{}", digest::of(sub)),
             Owner::Session(user) => format!("session-{}", digest::of(user)),
             Owner::Development => "development".to_owned(),
+            Owner::Guest(share) => format!("share-{share}"),
         }
     }
 

@@ -44,11 +44,12 @@ impl Revoked {
             (Self::User(id), _) => match &principal.owner {
                 Owner::User(ours) => id == ours,
                 Owner::Auth0 { .. } => true,
-                Owner::Session(_) | Owner::Development => false,
+                Owner::Session(_) | Owner::Development | Owner::Guest(_) => false,
             },
             (Self::Key(id), Credential::ApiKey { id: ours, .. }) => id == ours,
             (Self::Token(id), Credential::Local { jti, family }) => id == jti || id == family,
             (Self::Session(digest), Credential::Session(ours)) => digest == ours,
+            (Self::Share(id), Credential::Share(ours)) => *id == ours.to_string(),
             _ => false,
         }
     }
@@ -148,6 +149,10 @@ mod tests {
         let session = of(Owner::Session(text("ann")), Credential::Session(text("d")));
         let unseen = Owner::Auth0 { sub: text("auth0|7"), email: None };
         let unseen = of(unseen, Credential::Auth0);
+        let share = uuid::Uuid::new_v4();
+        let guest = Principal::guest(share, crate::model::Clock.now());
+        assert!(Revoked::Share(share.to_string()).concerns(&guest));
+        assert!(!Revoked::Share(uuid::Uuid::new_v4().to_string()).concerns(&guest));
         let all = [&key, &local, &session, &unseen];
         let cases = [
             (Revoked::Key(3), [true, false, false, false]),

@@ -100,7 +100,7 @@ impl Tenant {
         let (id, sub) = match &principal.owner {
             Owner::User(id) => (Some(*id), &principal.subject),
             Owner::Auth0 { sub, .. } => (None, sub),
-            Owner::Session(_) | Owner::Development => return Ok(()),
+            Owner::Session(_) | Owner::Development | Owner::Guest(_) => return Ok(()),
         };
         let holds = match (self.users.current(&self.database, sub).await?, id) {
             (Some(account), Some(id)) => account.id == id && account.is_active,

@@ -86,6 +86,8 @@ impl Users {
             Owner::Auth0 { sub, email } => {
                 store::upsert_auth0_user(connection, sub, email.as_deref()).await?
             }
+            // A guest pays for nothing, and has no row.
+            Owner::Guest(_) => return Err(sqlx::Error::RowNotFound),
             Owner::Session(user) => {
                 let sub = format!("session|{user}");
                 store::upsert_auth0_user(connection, &sub, None).await?

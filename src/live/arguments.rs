@@ -6,7 +6,8 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 use socketioxide::{
-    adapter::Adapter,
+    adapter::{Adapter, LocalAdapter},
+    extract::AckSender,
     handler::{FromMessageParts, Value},
     socket::Socket,
 };
@@ -118,7 +119,23 @@ impl Fields<'_> {
     }
 }
 
-/// The first argument of `start_streaming`: an object, or nothing.
+/// The way back to a client that asked for an answer.
+pub struct Callback(pub Option<AckSender>);
+
+impl FromMessageParts<LocalAdapter> for Callback {
+    type Error = Infallible;
+
+    fn from_message_parts(
+        socket: &Arc<Socket<LocalAdapter>>,
+        value: &mut Value,
+        id: &Option<i64>,
+    ) -> Result<Self, Infallible> {
+        let sender = AckSender::from_message_parts(socket, value, id)?;
+        Ok(Self(id.map(|_| sender)))
+    }
+}
+
+/// The first argument of an event that takes an object, or nothing.
 pub struct Options(pub Option<Map<String, Json>>);
 
 impl<A: Adapter> FromMessageParts<A> for Options {

@@ -4,13 +4,15 @@ use std::net::IpAddr;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::{auth::Principal, model::Language};
+use crate::{auth::Principal, model::Language, rooms::Share};
 
 /// Facts of a socket that its sessions need.
 #[derive(Debug)]
 pub struct Caller {
     /// Who it is.
     pub principal: Principal,
+    /// What lets them watch one room and nothing else, if that is all they came with.
+    pub share: Option<Share>,
     /// Language of sessions that do not choose their own.
     pub language: Language,
     /// The socket's own address.

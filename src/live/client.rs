@@ -18,6 +18,7 @@ use serde_json::{Map, Value};
 
 use super::{
     LiveService,
+    audience::Audience,
     caller::Caller,
     inbox::{Ending, Inbox, Refused},
     options,
@@ -42,6 +43,7 @@ pub struct Client {
     outbox: Arc<Outbox>,
     phase: Arc<Mutex<Phase>>,
     standing: Arc<Standing>,
+    audience: Arc<Audience>,
     /// Whether the client knows that its audio is being refused.
     told_overloaded: Arc<AtomicBool>,
     /// Whether the client knows that it has no session.
@@ -87,6 +89,7 @@ impl Client {
             outbox,
             phase,
             standing,
+            audience: Arc::default(),
             told_overloaded: Arc::default(),
             told_not_ready: Arc::default(),
             turned_away: Arc::default(),
@@ -107,6 +110,16 @@ impl Client {
     /// What its right to be here stands on.
     pub fn standing(&self) -> &Standing {
         &self.standing
+    }
+
+    /// Who is on the socket.
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// The rooms that it watches.
+    pub fn audience(&self) -> &Audience {
+        &self.audience
     }
 
     /// Greets, and says at once if its language cannot be heard here.
@@ -227,11 +240,17 @@ impl Client {
     /// The client is gone: its session is closed in order, so that its usage is counted, and can be
     /// gone on with elsewhere.
     pub fn gone(&self) {
-        self.outbox.abandon();
+        self.retire();
         if let Phase::Running(_, inbox) = std::mem::replace(&mut *self.lock(), Phase::Stopped) {
             inbox.close(Ending::Parked);
         }
         log_patterns::websocket_disconnected(&self.caller.principal.subject);
+    }
+
+    /// Nothing more is kept for this client, and it watches nothing.
+    pub fn retire(&self) {
+        self.outbox.abandon();
+        self.audience.close();
         self.service.metrics.sockets.add(-1, &[label("door", self.caller.door)]);
     }
 

@@ -13,6 +13,10 @@ pub enum Command {
     Stop,
     /// `resume`, with what it names.
     Resume(Map<String, Value>),
+    /// `join`, with what it names.
+    Join(Map<String, Value>),
+    /// `leave`, with the room.
+    Leave(Map<String, Value>),
     /// `authenticate`, with its token if there is one.
     Authenticate(Option<String>),
 }
@@ -27,6 +31,8 @@ impl Command {
             Some(Value::String(name)) if name == "start_streaming" => Ok(Self::Start(message)),
             Some(Value::String(name)) if name == "stop_streaming" => Ok(Self::Stop),
             Some(Value::String(name)) if name == "resume" => Ok(Self::Resume(message)),
+            Some(Value::String(name)) if name == "join" => Ok(Self::Join(message)),
+            Some(Value::String(name)) if name == "leave" => Ok(Self::Leave(message)),
             Some(Value::String(name)) if name == "authenticate" => {
                 Ok(Self::Authenticate(token(message)))
             }

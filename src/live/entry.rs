@@ -1,6 +1,6 @@
 //! Who comes in: what a handshake presents, verified, and counted against the caller's limit.
 
-use std::pin::Pin;
+use std::{net::IpAddr, pin::Pin};
 
 use secrecy::SecretString;
 use tokio::sync::broadcast;
@@ -10,14 +10,18 @@ use crate::{
     auth::{self, Principal, Revoked},
     limits::{LimitedAction, Verdict},
     model::{Error, ErrorKind},
+    rooms::Share,
 };
 
-/// What a handshake presents. A ticket is looked at only where there is no token.
+/// What a handshake presents. A ticket is looked at only where there is no token, and a share token
+/// where there is neither.
 pub struct Presented<'a> {
     /// A credential.
     pub token: Option<&'a str>,
     /// A stream ticket.
     pub ticket: Option<SecretString>,
+    /// A share token, and the network that it comes from.
+    pub share: Option<(SecretString, Option<IpAddr>)>,
 }
 
 /// A caller who may open a socket.
@@ -25,6 +29,8 @@ pub struct Presented<'a> {
 pub struct Admitted {
     /// Who it is.
     pub principal: Principal,
+    /// What lets them watch one room and nothing else, if that is all they came with.
+    pub share: Option<Share>,
     /// What was revoked since before they were verified, so that nothing falls between.
     pub revoked: broadcast::Receiver<Revoked>,
 }
@@ -50,6 +56,9 @@ impl LiveService {
         self.open()?;
         let revoked = self.auth.revocations().subscribe();
         let token = presented.token.filter(|token| !token.is_empty());
+        if let (None, None, Some((share, network))) = (token, &presented.ticket, presented.share) {
+            return self.enter_as_guest(share, network, revoked).await;
+        }
         let principal = match (token, presented.ticket) {
             // Counted when it was issued.
             (None, Some(ticket)) => {
@@ -57,16 +66,30 @@ impl LiveService {
             }
             (token, _) => {
                 let principal = self.authenticate(token).await?;
-                self.count(&principal).await?;
+                self.count(&principal.account(), &principal).await?;
                 principal
             }
         };
-        Ok(Admitted { principal, revoked })
+        Ok(Admitted { principal, share: None, revoked })
     }
 
-    async fn count(&self, principal: &Principal) -> Result<(), Refusal> {
-        let (account, plan) = (principal.account(), principal.plan);
-        let verdict = self.limits.check(LimitedAction::SocketOpen, &account, plan).await;
+    /// Admits whoever has a share token and nothing else. Many may have the same one, so they are
+    /// counted by where they come from too.
+    async fn enter_as_guest(
+        &self,
+        token: SecretString,
+        network: Option<IpAddr>,
+        revoked: broadcast::Receiver<Revoked>,
+    ) -> Result<Admitted, Refusal> {
+        let share = self.rooms.shares().verify(&token).await?;
+        let principal = Principal::guest(share.id, share.expires_at);
+        let network = network.map(|network| network.to_string()).unwrap_or_default();
+        self.count(&format!("{}-{network}", principal.account()), &principal).await?;
+        Ok(Admitted { principal, share: Some(share), revoked })
+    }
+
+    async fn count(&self, subject: &str, principal: &Principal) -> Result<(), Refusal> {
+        let verdict = self.limits.check(LimitedAction::SocketOpen, subject, principal.plan).await;
         match verdict.map(Verdict::into_result) {
             None | Some(Ok(_)) => Ok(()),
             Some(Err(error)) => Err(Refusal { error, verdict }),

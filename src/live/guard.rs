@@ -22,11 +22,11 @@ use crate::{
 const AHEAD: Duration = Duration::from_secs(60);
 /// How often a credential is looked at though nothing was heard: at random between these two, so
 /// that sockets that came together do not ask together.
-const PERIOD_MS: std::ops::Range<u64> = 45_000..58_000;
+pub(super) const PERIOD_MS: std::ops::Range<u64> = 45_000..58_000;
 /// How soon again if nobody could tell.
 const RETRY_MS: std::ops::Range<u64> = 5_000..10_000;
 /// Over how long sockets spread their look where anybody's credential may be meant.
-const SPREAD_MS: std::ops::Range<u64> = 0..3_000;
+pub(super) const SPREAD_MS: std::ops::Range<u64> = 0..3_000;
 /// How long one look may take.
 const LOOK: Duration = Duration::from_secs(2);
 /// How long a moment of the wall clock is waited for before that clock is read again.
@@ -76,7 +76,7 @@ async fn run_out(client: &Client, expires_at: DateTime<Utc>) {
 }
 
 /// Waits for a moment of the wall clock, which may be set meanwhile.
-async fn reach(moment: DateTime<Utc>) {
+pub(super) async fn reach(moment: DateTime<Utc>) {
     while let Ok(left) = (moment - Clock.now()).to_std()
         && !left.is_zero()
     {
@@ -112,7 +112,7 @@ async fn validity(client: &Client) -> Close {
 }
 
 /// What was revoked next; anything, if announcements were missed.
-async fn hear(revoked: &mut broadcast::Receiver<Revoked>) -> Revoked {
+pub(super) async fn hear(revoked: &mut broadcast::Receiver<Revoked>) -> Revoked {
     match revoked.recv().await {
         Ok(revoked) => revoked,
         Err(RecvError::Lagged(_)) => Revoked::Unknown,
@@ -124,7 +124,7 @@ async fn hear(revoked: &mut broadcast::Receiver<Revoked>) -> Revoked {
 async fn look(client: &Client) -> Option<bool> {
     let principal = client.standing().current();
     // In a box, which is there only now: a guard lives as long as its socket.
-    let answer = timeout(LOOK, Box::pin(client.service().auth.recheck(&principal))).await;
+    let answer = timeout(LOOK, Box::pin(client.service().recheck(&principal))).await;
     let failed = match answer {
         Ok(Ok(expires_at)) => {
             client.standing().reschedule(&principal, expires_at);
@@ -144,6 +144,6 @@ async fn look(client: &Client) -> Option<bool> {
     }
 }
 
-fn random(milliseconds: std::ops::Range<u64>) -> Duration {
+pub(super) fn random(milliseconds: std::ops::Range<u64>) -> Duration {
     Duration::from_millis(rand::random_range(milliseconds))
 }

@@ -1,6 +1,7 @@
 //! Real-time audio: two doorways, one session behind both.
 
 mod arguments;
+pub mod audience;
 mod bookmark;
 mod caller;
 mod client;
@@ -100,6 +101,8 @@ pub struct LiveService {
     pub checkpoint: Duration,
     /// Who counts the sessions of each account, over all replicas.
     pub leases: Leases,
+    /// Which sessions are stored, for who missed something.
+    pub links: audience::Links,
     /// Sessions that may run on this replica.
     pub slots: Arc<Semaphore>,
 }

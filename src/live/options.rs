@@ -64,6 +64,7 @@ impl Refusal {
             retry_after_ms: None,
             timestamp,
             session_id: None,
+            room: None,
             option: Some(self.option),
             allowed: Some(self.allowed),
         }

@@ -16,6 +16,9 @@ use crate::telemetry::{Metrics, metrics::label};
 /// Kept events that may wait before the client counts as too slow.
 const BOUND: usize = 256;
 
+/// Events that may wait while rooms are fed into the queue: the rest of it is the socket's own session's.
+const FED: usize = 64;
+
 /// An event, and the trace that ends when it is delivered.
 #[derive(Debug)]
 pub struct Letter {
@@ -30,6 +33,7 @@ pub struct Letter {
 pub struct Outbox {
     state: Mutex<State>,
     filled: Notify,
+    taken: Notify,
     metrics: Metrics,
 }
 
@@ -43,7 +47,8 @@ struct State {
 impl Outbox {
     /// An empty queue.
     pub fn new(metrics: Metrics) -> Self {
-        Self { state: Mutex::default(), filled: Notify::new(), metrics }
+        let (filled, taken) = (Notify::new(), Notify::new());
+        Self { state: Mutex::default(), filled, taken, metrics }
     }
 
     /// Appends an event. Never waits.
@@ -75,6 +80,26 @@ impl Outbox {
     pub fn close(&self, close: Close) {
         self.lock().closing.get_or_insert(close);
         self.filled.notify_one();
+        self.taken.notify_waiters();
+    }
+
+    /// Waits until a room may be fed into the queue; false once nothing more is taken.
+    pub async fn room(&self) -> bool {
+        loop {
+            let mut taken = std::pin::pin!(self.taken.notified());
+            // Heard from now on, so that nothing falls between the look and the wait.
+            taken.as_mut().enable();
+            {
+                let state = self.lock();
+                if state.gone || state.closing.is_some() {
+                    return false;
+                }
+                if state.letters.len() < FED {
+                    return true;
+                }
+            }
+            taken.await;
+        }
     }
 
     /// The client is gone: nothing more is kept, and the doorway's writer ends.
@@ -86,6 +111,7 @@ impl Outbox {
         }
         drop(state);
         self.filled.notify_one();
+        self.taken.notify_waiters();
     }
 
     /// The next event; or what to close with after all were taken; or `None` if the client is gone.
@@ -101,6 +127,7 @@ impl Outbox {
                     return Some(Err(Close::SlowReader));
                 }
                 if let Some(letter) = state.letters.pop_front() {
+                    self.taken.notify_waiters();
                     return Some(Ok(letter));
                 }
                 if let Some(close) = state.closing {
@@ -141,6 +168,10 @@ fn supersedes(next: &Event, waiting: &Event) -> bool {
             !waiting.is_final && next.channel == waiting.channel
         }
         (Event::AudioAck(_), Event::AudioAck(_)) => true,
+        (Event::Seen(next), Event::Seen(waiting)) => {
+            waiting.weight() == Weight::Interim && next.room() == waiting.room()
+        }
+        (Event::Viewers(next), Event::Viewers(waiting)) => next.room == waiting.room,
         _ => false,
     }
 }
@@ -192,6 +223,47 @@ mod tests {
         assert_eq!(next(&outbox).await, (2, false));
         outbox.close(Close::Draining);
         assert!(matches!(outbox.next().await, Some(Err(Close::Draining))));
+    }
+
+    #[tokio::test]
+    async fn rooms_wait_for_room_and_leave_some_to_the_session() {
+        let outbox = outbox();
+        for n in 0..FED as u64 {
+            assert!(outbox.room().await);
+            outbox.push(text(n, true));
+        }
+        let mut waiting = std::pin::pin!(outbox.room());
+        assert!(futures_util::poll!(waiting.as_mut()).is_pending());
+        outbox.push(text(FED as u64, true));
+        assert_eq!(next(&outbox).await, (0, true));
+        assert!(futures_util::poll!(waiting.as_mut()).is_pending(), "there was one too many");
+        assert_eq!(next(&outbox).await, (1, true));
+        assert!(waiting.await);
+        outbox.push(text(FED as u64 + 1, true));
+        let mut waiting = std::pin::pin!(outbox.room());
+        assert!(futures_util::poll!(waiting.as_mut()).is_pending());
+        outbox.close(Close::Draining);
+        assert!(!waiting.await, "nothing more is taken");
+    }
+
+    #[tokio::test]
+    async fn each_room_has_one_waiting_interim() {
+        let outbox = outbox();
+        let seen = |room: &str, n: u64| {
+            let body = format!(r#"{{"type":"transcription","n":{n},"is_final":false}}"#);
+            let room = room.parse().expect("a name");
+            Event::Seen(crate::live::wire::Seen::read(&room, None, &body).expect("an interim"))
+        };
+        for event in [seen("a", 1), seen("b", 1), seen("a", 2), seen("b", 2)] {
+            outbox.push(event);
+        }
+        outbox.close(Close::Draining);
+        let mut left = Vec::new();
+        while let Some(Ok(letter)) = outbox.next().await {
+            left.push(letter.event.to_json().expect("json"));
+        }
+        assert_eq!(left.len(), 2, "{left:?}");
+        assert!(left.iter().all(|json| json.contains(r#""n":2"#)), "{left:?}");
     }
 
     #[tokio::test]

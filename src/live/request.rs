@@ -9,6 +9,8 @@ use crate::{model::Language, web::client_address::ClientAddress};
 
 /// The subprotocol that is followed by a stream ticket.
 pub const TICKET: &str = "ticket";
+/// The subprotocol that is followed by a share token.
+pub const SHARE: &str = "share";
 
 /// The language in the query, and the code that was asked for if it is not one of the contract's.
 pub fn language(parts: &Parts) -> (Language, Option<String>) {
@@ -26,15 +28,25 @@ pub fn ticket(parts: &Parts) -> Option<SecretString> {
     query(parts, "ticket").map(SecretString::from)
 }
 
-/// The stream ticket after the subprotocol of that name, if it is offered: the only header that a
-/// browser's WebSocket can be given.
-pub fn offered_ticket(headers: &HeaderMap) -> Option<SecretString> {
+/// The share token of the header.
+pub fn share(headers: &HeaderMap) -> Option<SecretString> {
+    headers.get("x-share-token")?.to_str().ok().map(SecretString::from)
+}
+
+/// The share token in the query, for clients that can pass nothing but an address.
+pub fn queried_share(parts: &Parts) -> Option<SecretString> {
+    query(parts, "share").map(SecretString::from)
+}
+
+/// What follows the subprotocol of that name, if it is offered: the only header that a browser's
+/// WebSocket can be given.
+pub fn offered(headers: &HeaderMap, wanted: &str) -> Option<SecretString> {
     let values = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).into_iter();
     let mut names = values
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .map(str::trim);
-    names.find(|name| *name == TICKET)?;
+    names.find(|name| *name == wanted)?;
     Some(SecretString::from(names.next().unwrap_or_default()))
 }
 
@@ -42,6 +54,11 @@ fn query(parts: &Parts, name: &str) -> Option<String> {
     let query = parts.uri.query()?;
     let pairs = reqwest::Url::parse(&format!("http://query/?{query}")).ok()?;
     pairs.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+}
+
+/// The part of the client's address that limits count by.
+pub fn network(parts: &Parts) -> Option<IpAddr> {
+    parts.extensions.get::<ClientAddress>().map(ClientAddress::network)
 }
 
 /// The client's address.

@@ -20,7 +20,8 @@ use socketioxide::{
 
 use super::{
     LiveService, PATH,
-    arguments::{Audio, Options},
+    arguments::{Audio, Callback, Options},
+    audience::Answer,
     caller::Caller,
     client::{Client, Taken},
     command,
@@ -124,6 +125,10 @@ async fn admit(
     let presented = Presented {
         token: given("token").or_else(|| credential::any(&parts.headers)),
         ticket: given("ticket").map(Into::into).or_else(|| request::ticket(parts)),
+        share: given("share")
+            .map(Into::into)
+            .or_else(|| request::share(&parts.headers))
+            .map(|share| (share, request::network(parts))),
     };
     let entered = service.enter(presented).await;
     let admitted = entered.map_err(|refusal| reject(&service, &refusal.error))?;
@@ -134,6 +139,7 @@ async fn admit(
     }
     let caller = Caller {
         principal,
+        share: admitted.share.clone(),
         language,
         ip: request::ip(parts),
         user_agent: request::user_agent(parts),
@@ -180,6 +186,20 @@ fn register(socket: &SocketRef, client: &Client) {
     let resuming = client.clone();
     socket.on("resume", move |payload: Options, ack: AckSender| {
         resuming.resume(&payload.0.unwrap_or_default());
+        acknowledge(ack);
+        ready(())
+    });
+    let joining = client.clone();
+    socket.on("join", move |payload: Options, Callback(callback): Callback| {
+        let answer = callback.map_or_else(Answer::event, |ack| {
+            Answer::callback(move |reply| ack.send(reply).is_ok())
+        });
+        joining.join(payload.0, answer);
+        ready(())
+    });
+    let leaving = client.clone();
+    socket.on("leave", move |payload: Options, ack: AckSender| {
+        leaving.leave(payload.0);
         acknowledge(ack);
         ready(())
     });

@@ -28,6 +28,7 @@ use tokio_tungstenite::{
 
 use super::{
     LiveService,
+    audience::Answer,
     caller::Caller,
     client::{Client, Taken},
     command::Command,
@@ -63,11 +64,18 @@ pub async fn upgrade(State(service): State<LiveService>, request: Request) -> Re
     let Some((key, upgrade)) = handshake(&mut parts) else {
         return upgrade_required(&parts);
     };
-    let offered = request::offered_ticket(&parts.headers);
-    let subprotocol = offered.is_some();
+    let offered = request::offered(&parts.headers, request::TICKET);
+    let shared = request::offered(&parts.headers, request::SHARE);
+    let subprotocol = match (&offered, &shared) {
+        (Some(_), _) => Some(request::TICKET),
+        (None, shared) => shared.as_ref().map(|_| request::SHARE),
+    };
     let presented = Presented {
         token: credential::any(&parts.headers),
         ticket: request::ticket(&parts).or(offered),
+        share: request::share(&parts.headers)
+            .or(shared)
+            .map(|share| (share, request::network(&parts))),
     };
     let admitted = match service.enter(presented).await {
         Ok(admitted) => admitted,
@@ -79,8 +87,8 @@ pub async fn upgrade(State(service): State<LiveService>, request: Request) -> Re
         log_patterns::language_fell_back(&principal.subject, &wanted);
     }
     let (ip, user_agent) = (request::ip(&parts), request::user_agent(&parts));
-    let leaving = service.shutdown.soft().child_token();
-    let caller = Caller { principal, language, ip, user_agent, door: DOOR, leaving };
+    let (leaving, share) = (service.shutdown.soft().child_token(), admitted.share.clone());
+    let caller = Caller { principal, share, language, ip, user_agent, door: DOOR, leaving };
     let shutdown = service.shutdown.clone();
     shutdown.spawn(serve(service, caller, Standing::of(admitted), upgrade));
     switch(&key, subprotocol)
@@ -124,7 +132,7 @@ fn names(headers: &HeaderMap, name: &header::HeaderName, token: &str) -> bool {
 }
 
 /// Switches; a client that offered a subprotocol gives up unless one is chosen.
-fn switch(key: &str, subprotocol: bool) -> Response {
+fn switch(key: &str, subprotocol: Option<&'static str>) -> Response {
     let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
     let headers = response.headers_mut();
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
@@ -132,9 +140,8 @@ fn switch(key: &str, subprotocol: bool) -> Response {
     if let Ok(key) = HeaderValue::from_str(key) {
         headers.insert(header::SEC_WEBSOCKET_ACCEPT, key);
     }
-    if subprotocol {
-        let name = HeaderValue::from_static(request::TICKET);
-        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, name);
+    if let Some(name) = subprotocol {
+        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(name));
     }
     response
 }
@@ -233,6 +240,8 @@ fn obey(client: &Client, text: &str) {
         Ok(Command::Start(options)) => client.start(&options),
         Ok(Command::Stop) => client.stop(),
         Ok(Command::Resume(payload)) => client.resume(&payload),
+        Ok(Command::Join(payload)) => client.join(Some(payload), Answer::event()),
+        Ok(Command::Leave(payload)) => client.leave(Some(payload)),
         Ok(Command::Authenticate(token)) => client.authenticate(token),
         Err(error) => client.fail(&error),
     }

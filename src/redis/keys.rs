@@ -103,6 +103,11 @@ impl Keys {
         self.room(room, "viewers")
     }
 
+    /// The sessions that speak in a room, by the time at which each is forgotten.
+    pub fn room_speakers(&self, room: &str) -> String {
+        self.room(room, "speakers")
+    }
+
     /// The channel of a room's wake-ups and interims.
     pub fn room_channel(&self, room: &str) -> String {
         self.room(room, "channel")
@@ -112,9 +117,9 @@ impl Keys {
         format!("{}:{{room:{room}}}:{part}", self.prefix)
     }
 
-    /// A share token that was taken back, until it would have ended.
-    pub fn share_revoked(&self, id: &str) -> String {
-        format!("{}:share:revoked:{id}", self.prefix)
+    /// What a share token says, until it ends or is taken back.
+    pub fn share(&self, id: &str) -> String {
+        format!("{}:share:{id}", self.prefix)
     }
 
     /// Usage that waits for Postgres, sealed.

@@ -1,15 +1,16 @@
 -- Adds finals of one session to a room, in order and each once, if the fence is not of the past.
--- KEYS: the history, the meta, the numbers, the session.
+-- KEYS: the history, the meta, the numbers, the session, who speaks.
 -- ARGV: fence; account, and the same sealed; the epoch and offset that the owner remembers (0, 0:
 -- none); whether a hole before the first final cannot be filled (1); session; the most finals, the
 -- most bytes, the life in milliseconds; the channel; the mark that goes with the last of them (empty:
--- none); then of each final its n and its body.
+-- none); how long the session counts as speaking, in milliseconds, 0 if it has ended; then of each final
+-- its n and its body.
 -- Answers: 'foreign' | 'fenced' | 'missing', n of the last final that is there
 -- | 'stored' or 'known', epoch, offset of the last of them, how many were added, whether an epoch began.
 local history, meta, numbers = KEYS[1], KEYS[2], KEYS[3]
 local fence, account, session = tonumber(ARGV[1]), ARGV[2], ARGV[7]
 local told_epoch, told_offset = tonumber(ARGV[4]), tonumber(ARGV[5])
-local FIRST = 13
+local FIRST = 14
 
 local function text(number)
   return string.format('%.0f', number)
@@ -25,6 +26,9 @@ if held[1] and held[1] ~= account then
   return { 'foreign' }
 elseif fence < tonumber(redis.call('HGET', KEYS[4], 'fence') or 0) then
   return { 'fenced' }
+elseif not held[1] then
+  -- What is left of an owner who was forgotten is nobody else's to see.
+  redis.call('DEL', history, numbers)
 end
 redis.call('HSET', meta, 'account', account, 'owner', ARGV[3])
 
@@ -91,6 +95,13 @@ if ARGV[12] ~= '' then
 end
 for at = 1, 4 do
   redis.call('PEXPIRE', KEYS[at], ARGV[10])
+end
+if ARGV[13] == '0' then
+  redis.call('ZREM', KEYS[5], session)
+else
+  local time = redis.call('TIME')
+  redis.call('ZADD', KEYS[5], time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[13], session)
+  redis.call('PEXPIRE', KEYS[5], ARGV[13])
 end
 if added > 0 then
   redis.call('PUBLISH', ARGV[11], 'F ' .. ARGV[1] .. ' ' .. text(epoch) .. '-' .. text(offset))

@@ -1,10 +1,14 @@
 -- Makes a room an account's, if it is nobody else's, and gives out the next fence of a session in it.
--- KEYS: the meta, the session. ARGV: account, and the same sealed; the life in milliseconds; a fence
--- that is known from elsewhere.
+-- KEYS: the meta, the session, the history, the numbers, who speaks. ARGV: account, and the same sealed;
+-- the life in milliseconds; a fence that is known from elsewhere; the session; how long it counts as
+-- speaking, in milliseconds; the channel.
 -- Answers: 'foreign' | 'claimed', the fence, the mark that the owner before left (empty: none).
 local account = redis.call('HGET', KEYS[1], 'account')
 if account and account ~= ARGV[1] then
   return { 'foreign' }
+elseif not account then
+  -- What is left of an owner who was forgotten is nobody else's to see.
+  redis.call('DEL', KEYS[3], KEYS[4])
 end
 local held = redis.call('HMGET', KEYS[2], 'fence', 'mark')
 local time = redis.call('TIME')
@@ -15,4 +19,9 @@ redis.call('HSET', KEYS[1], 'account', ARGV[1], 'owner', ARGV[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 redis.call('HSET', KEYS[2], 'fence', fence)
 redis.call('PEXPIRE', KEYS[2], ARGV[3])
+redis.call('ZADD', KEYS[5], now + ARGV[6], ARGV[5])
+redis.call('PEXPIRE', KEYS[5], ARGV[6])
+if not account then
+  redis.call('PUBLISH', ARGV[7], 'C ' .. fence)
+end
 return { 'claimed', fence, held[2] or '' }

@@ -118,7 +118,10 @@ impl Fanout {
                     None => return,
                 },
                 () = self.woken.notified() => {}
-                _ = tick.tick() => self.note_silence(),
+                _ = tick.tick() => {
+                    self.note_silence();
+                    self.feeds().values().for_each(|(feed, _)| feed.tell_count());
+                }
             }
             while let Ok(heard) = news.try_recv() {
                 self.note(heard);
@@ -189,7 +192,8 @@ impl Fanout {
             feed.load(self.history.read_end(&feed.room, PAGE).await?);
             return Ok(false);
         }
-        let (more, hole) = feed.apply(self.history.read_after(&feed.room, &cursor, PAGE).await?);
+        let (owner, read) = self.history.read_after(&feed.room, &cursor, PAGE).await?;
+        let (more, hole) = feed.apply(owner, read);
         match hole {
             Some(reason) => self.count(reason.code()),
             None if degraded => self.count("recovered"),
@@ -214,14 +218,23 @@ impl Fanout {
 /// Takes a message of a room's channel; whether the room is to be read. Nothing if it is not ours.
 fn heard(feed: &Feed, text: &str) -> Option<bool> {
     let (kind, rest) = text.split_once(' ')?;
+    // A claim: it is to be seen whose the room is now.
+    if kind == "C" {
+        return Some(true);
+    }
     let (fence, rest) = rest.split_once(' ')?;
     let fence = fence.parse().ok()?;
-    if kind == "F" {
-        return Some(feed.wake(rest.parse().ok()?));
+    match kind {
+        "F" => return Some(feed.wake(rest.parse().ok()?)),
+        "V" => {
+            feed.count(rest.parse().ok()?);
+            return Some(false);
+        }
+        _ => {}
     }
+    let (account, rest) = rest.split_once(' ')?;
     let (session, rest) = rest.split_once(' ')?;
     let (n, body) = rest.split_once(' ')?;
     let label = Label { session: SessionId(session.parse().ok()?), n: n.parse().ok()? };
-    feed.interim(fence, Text { label, body: body.to_owned() });
-    Some(false)
+    Some(!feed.interim(account, fence, Text { label, body: body.to_owned() }))
 }

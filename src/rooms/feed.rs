@@ -8,13 +8,13 @@ use std::{
 
 use tokio::sync::watch;
 
-use super::{
-    Cursor, Position, Recorded, RoomName, Text,
-    history::{PAGE, Read, Reason},
-};
+use super::{Cursor, End, PAGE, Position, Read, Reason, Recorded, RoomName, Text};
 
 /// Finals that may wait for a viewer, beyond those that a feed begins with.
 pub const BEHIND: usize = 256;
+
+/// How often a change of how many watch is told at most.
+const COUNTED_EVERY: Duration = Duration::from_secs(1);
 
 /// What happened in a room, in order.
 #[derive(Clone, Debug)]
@@ -39,6 +39,8 @@ pub(super) struct State {
     pub(super) loaded: bool,
     /// Whether Redis is away.
     pub(super) degraded: bool,
+    /// Whose words these are, once there are any; they are for that account only.
+    pub(super) owner: Option<String>,
     /// Up to where the room was read.
     pub(super) cursor: Cursor,
     entries: VecDeque<Entry>,
@@ -52,6 +54,16 @@ pub(super) struct State {
     /// The fence of the one who said the interim.
     fence: u64,
     heard: Instant,
+    watch: Watch,
+}
+
+/// How many watch the room on all replicas.
+#[derive(Debug)]
+struct Watch {
+    counted: u64,
+    /// What viewers are told, and how often that changed.
+    told: (u64, u64),
+    told_at: Instant,
 }
 
 impl Feed {
@@ -59,6 +71,7 @@ impl Feed {
         let state = State {
             loaded: false,
             degraded: false,
+            owner: None,
             cursor: Cursor::default(),
             entries: VecDeque::new(),
             base: 0,
@@ -67,6 +80,7 @@ impl Feed {
             version: 0,
             fence: 0,
             heard: Instant::now(),
+            watch: Watch { counted: 0, told: (0, 0), told_at: Instant::now() },
         };
         Self { room, state: Mutex::new(state), changes: watch::Sender::new(()) }
     }
@@ -86,8 +100,10 @@ impl Feed {
     }
 
     /// The room's last finals, as they were found first.
-    pub(super) fn load(&self, finals: Vec<Arc<Recorded>>) {
+    pub(super) fn load(&self, end: End) {
         self.change(|state| {
+            let finals = end.finals;
+            state.owner = end.owner;
             (state.loaded, state.degraded, state.heard) = (true, false, Instant::now());
             if let Some(first) = finals.first()
                 && first.position.offset > 1
@@ -101,10 +117,14 @@ impl Feed {
     }
 
     /// What was read after the cursor; whether there may be more, and whether a hole was found.
-    pub(super) fn apply(&self, read: Read) -> (bool, Option<Reason>) {
+    pub(super) fn apply(&self, owner: Option<String>, read: Read) -> (bool, Option<Reason>) {
         let mut outcome = (false, None);
         self.change(|state| {
             (state.degraded, state.heard) = (false, Instant::now());
+            if state.belongs_to_another(owner) {
+                outcome.0 = true;
+                return;
+            }
             match read {
                 Read::Recovered { finals, .. } => {
                     outcome.0 = finals.len() == PAGE;
@@ -142,22 +162,44 @@ impl Feed {
         silent
     }
 
-    /// An interim: the newest wins, and one that a final has overtaken is nothing.
-    pub(super) fn interim(&self, fence: u64, interim: Text) {
+    /// So many watch on all replicas.
+    pub(super) fn count(&self, viewers: u64) {
+        self.state().watch.counted = viewers;
+    }
+
+    /// Tells viewers how many they are, where that changed and they were not told a moment ago.
+    pub(super) fn tell_count(&self) {
         let mut state = self.state();
+        let Watch { counted, told, told_at } = &mut state.watch;
+        if *counted == told.0 || told_at.elapsed() < COUNTED_EVERY {
+            return;
+        }
+        (*told, *told_at) = ((*counted, told.1 + 1), Instant::now());
+        drop(state);
+        self.changes.send_replace(());
+    }
+
+    /// An interim of that account's: the newest wins, and one that a final has overtaken is nothing.
+    /// False if it is not known whether the room is that account's.
+    pub(super) fn interim(&self, account: &str, fence: u64, interim: Text) -> bool {
+        let mut state = self.state();
+        if state.owner.as_deref() != Some(account) {
+            return false;
+        }
         let label = interim.label;
         let known = state.interim.as_ref().map(|known| known.label);
         let older = known
             .filter(|known| known.session == label.session)
             .is_some_and(|known| known.n > label.n || fence < state.fence);
         if state.cursor.has_seen(label) || older {
-            return;
+            return true;
         }
         state.fence = fence;
         state.interim = Some(Arc::new(interim));
         state.version += 1;
         drop(state);
         self.changes.send_replace(());
+        true
     }
 }
 
@@ -187,15 +229,55 @@ impl State {
         found.or_else(|| is(&self.before).then_some(self.base))
     }
 
-    /// The last finals, in order, and the interim.
+    /// The last finals without a hole, in order, and the interim.
     pub(super) fn latest(&self, limit: usize) -> (Vec<Arc<Recorded>>, Option<Arc<Text>>) {
-        let finals = self.entries.iter().rev().filter_map(|entry| match entry {
+        let finals = self.entries.iter().rev().map_while(|entry| match entry {
             Entry::Final(recorded) => Some(recorded.clone()),
             Entry::Gap(_) => None,
         });
         let mut finals: Vec<_> = finals.take(limit).collect();
         finals.reverse();
         (finals, self.interim.clone())
+    }
+
+    /// Whether what is here is for other eyes.
+    pub(super) fn is_foreign(&self, account: &str) -> bool {
+        self.owner.as_deref().is_some_and(|owner| owner != account)
+    }
+
+    /// How many watch, if viewers were told since that many changes; and how many changes there were.
+    pub(super) fn count_since(&self, changes: u64) -> Option<(u64, u64)> {
+        Some(self.watch.told).filter(|told| told.1 > changes)
+    }
+
+    /// How many changes of how many watch there were.
+    pub(super) const fn count_changes(&self) -> u64 {
+        self.watch.told.1
+    }
+
+    /// How many watch, as is known here.
+    pub(super) const fn counted(&self) -> u64 {
+        self.watch.counted
+    }
+
+    /// How many interims there were.
+    pub(super) const fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Learns whose the room is. Where it has gone over to another account nothing is left of the one
+    /// before, and the room is to be read from its beginning.
+    fn belongs_to_another(&mut self, owner: Option<String>) -> bool {
+        let Some(owner) = owner else { return false };
+        let before = self.owner.replace(owner);
+        if before.is_none() || before == self.owner {
+            return false;
+        }
+        self.base = self.end();
+        self.entries.clear();
+        (self.before, self.cursor) = (Cursor::default(), Cursor::default());
+        self.interim = None;
+        true
     }
 
     /// The interim, if it is newer than that one.

@@ -8,7 +8,7 @@ use fred::{
     types::{Value, scripts::Script},
 };
 
-use super::{Cursor, Label, Position, Recorded, RoomName, Text};
+use super::{Cursor, End, Label, Position, Read, Reason, Recorded, RoomName, Text};
 use crate::{
     auth::{Purpose, Secrets},
     model::{Error, ErrorKind, SessionId},
@@ -21,6 +21,10 @@ pub const MAX_FINALS: u32 = 10_000;
 pub const MAX_BYTES: u32 = 8 * 1024 * 1024;
 /// Finals that are read at once.
 pub const PAGE: usize = 256;
+/// How long a session counts as speaking after it was heard of last.
+const SPEAKS: Duration = Duration::from_secs(30);
+/// How a body begins after which its session says no more.
+const ENDED: &str = r#"{"type":"session_ended""#;
 /// How long Redis may take over a script: a slow one delays rooms, and nothing else.
 const DEADLINE: Duration = Duration::from_secs(2);
 
@@ -69,46 +73,6 @@ pub enum Appended {
     Fenced,
 }
 
-/// Why a position cannot be gone on from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
-    /// The history is another one.
-    EpochGone,
-    /// What follows it is kept no more.
-    Trimmed,
-}
-
-impl Reason {
-    /// The label of the metric, and the word for clients.
-    pub const fn code(self) -> &'static str {
-        match self {
-            Self::EpochGone => "epoch_gone",
-            Self::Trimmed => "trimmed",
-        }
-    }
-}
-
-/// What follows a position.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Read {
-    /// Everything up to a limit, in order; `cursor` is where to go on.
-    Recovered {
-        /// The finals.
-        finals: Vec<Arc<Recorded>>,
-        /// After the last of them.
-        cursor: Cursor,
-        /// Whether the room's history ends before the position: it is gone, or is being added again.
-        short: bool,
-    },
-    /// There would be a hole.
-    NotRecovered {
-        /// Why.
-        reason: Reason,
-        /// The last finals that were not seen, for whoever goes on with the hole told.
-        rest: Vec<Arc<Recorded>>,
-    },
-}
-
 /// Reads and writes histories. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct History {
@@ -146,11 +110,23 @@ impl History {
         session: SessionId,
         floor: u64,
     ) -> Result<(Claim, Option<String>), Error> {
-        let keys =
-            vec![self.redis.keys().room_meta(room.as_str()), self.session_key(room, session)];
-        let owner = self.seal_owner(room, account)?;
-        let arguments =
-            vec![account.into(), owner.into(), self.life_ms().into(), floor.to_string().into()];
+        let names = self.redis.keys();
+        let keys = vec![
+            names.room_meta(room.as_str()),
+            self.session_key(room, session),
+            names.room_history(room.as_str()),
+            names.room_numbers(room.as_str()),
+            names.room_speakers(room.as_str()),
+        ];
+        let arguments = vec![
+            account.into(),
+            self.seal_owner(room, account)?.into(),
+            self.life_ms().into(),
+            floor.to_string().into(),
+            session.to_string().into(),
+            speaks_ms().into(),
+            names.room_channel(room.as_str()).into(),
+        ];
         let answer: Vec<String> =
             self.redis.run(&self.claim, DEADLINE, keys, arguments).await.map_err(unavailable)?;
         let fence = parse(answer.get(1).ok_or_else(foreign)?)?;
@@ -170,9 +146,12 @@ impl History {
 
     /// Leaves a session's mark; false if a newer owner has taken over.
     pub async fn leave_mark(&self, claim: &Claim, mark: &str) -> Result<bool, Error> {
-        let keys = vec![self.session_key(&claim.room, claim.session)];
-        let fence = claim.fence.to_string();
-        let arguments = vec![fence.into(), mark.into(), self.life_ms().into()];
+        let speakers = self.redis.keys().room_speakers(claim.room.as_str());
+        let keys = vec![self.session_key(&claim.room, claim.session), speakers];
+        let (fence, session) = (claim.fence.to_string(), claim.session.to_string());
+        let life_ms = self.life_ms();
+        let arguments =
+            vec![fence.into(), mark.into(), life_ms.into(), session.into(), speaks_ms().into()];
         let left: i64 =
             self.redis.run(&self.mark, DEADLINE, keys, arguments).await.map_err(unavailable)?;
         Ok(left == 1)
@@ -192,14 +171,6 @@ impl History {
         let answer: Vec<String> =
             self.redis.run(&self.said, DEADLINE, keys, arguments).await.map_err(unavailable)?;
         answer.chunks_exact(4).rev().map(recorded).collect()
-    }
-
-    /// Whose a room is; nobody's where nothing was ever said, or long ago.
-    pub async fn owner(&self, room: &RoomName) -> Result<Option<String>, Error> {
-        let meta = self.redis.keys().room_meta(room.as_str());
-        let client = self.redis.client();
-        let sealed: Option<String> = client.hget(&meta, "owner").await.map_err(unavailable)?;
-        Ok(sealed.and_then(|sealed| self.secrets.open(Purpose::Room, &meta, &sealed)))
     }
 
     /// Adds finals of one session, which follow each other without a hole. `remembered` is where the
@@ -223,7 +194,9 @@ impl History {
             names.room_meta(room),
             names.room_numbers(room),
             self.session_key(&claim.room, claim.session),
+            names.room_speakers(room),
         ];
+        let ended = finals.last().is_some_and(|last| last.body.starts_with(ENDED));
         let mut arguments: Vec<Value> = vec![
             claim.fence.to_string().into(),
             claim.account.as_str().into(),
@@ -237,6 +210,7 @@ impl History {
             self.life_ms().into(),
             names.room_channel(room).into(),
             mark.into(),
+            if ended { 0 } else { speaks_ms() }.into(),
         ];
         for text in finals {
             arguments.extend([text.label.n.to_string().into(), text.body.as_str().into()]);
@@ -246,36 +220,34 @@ impl History {
         appended(&answer)
     }
 
-    /// What follows a cursor, at most that many finals: everything that there is, or a refusal.
+    /// Whose a room is, and what follows a cursor there, at most that many finals: everything that
+    /// there is, or a refusal.
     pub async fn read_after(
         &self,
         room: &RoomName,
         cursor: &Cursor,
         limit: usize,
-    ) -> Result<Read, Error> {
+    ) -> Result<(Option<String>, Read), Error> {
         let Position { epoch, offset } = cursor.position;
         let (session, n) =
             cursor.last.map_or((String::new(), 0), |last| (last.session.to_string(), last.n));
         let place = [epoch.to_string(), offset.to_string(), session, n.to_string()];
-        let (status, finals) = self.read(room, place, limit).await?;
+        let (status, End { owner, finals, .. }) = self.read(room, place, limit).await?;
         let recovered = |finals: Vec<Arc<Recorded>>, short| {
             let cursor = finals.last().map_or(*cursor, |last| last.cursor());
             Read::Recovered { finals, cursor, short }
         };
-        Ok(match status.as_str() {
+        let read = match status.as_str() {
             "empty" | "waiting" => recovered(finals, *cursor != Cursor::default()),
             "recovered" => recovered(finals, false),
             "trimmed" => Read::NotRecovered { reason: Reason::Trimmed, rest: finals },
             _ => Read::NotRecovered { reason: Reason::EpochGone, rest: finals },
-        })
+        };
+        Ok((owner, read))
     }
 
-    /// The last finals of a room, in order.
-    pub async fn read_end(
-        &self,
-        room: &RoomName,
-        limit: usize,
-    ) -> Result<Vec<Arc<Recorded>>, Error> {
+    /// Whose a room is, and its last finals.
+    pub async fn read_end(&self, room: &RoomName, limit: usize) -> Result<End, Error> {
         let end = ["-1".to_owned(), "0".to_owned(), String::new(), "0".to_owned()];
         Ok(self.read(room, end, limit).await?.1)
     }
@@ -285,23 +257,36 @@ impl History {
         room: &RoomName,
         place: [String; 4],
         limit: usize,
-    ) -> Result<(String, Vec<Arc<Recorded>>), Error> {
-        let names = self.redis.keys();
-        let keys = vec![names.room_history(room.as_str()), names.room_numbers(room.as_str())];
+    ) -> Result<(String, End), Error> {
+        let (names, room) = (self.redis.keys(), room.as_str());
+        let meta = names.room_meta(room);
+        let keys = vec![
+            names.room_history(room),
+            names.room_numbers(room),
+            meta.clone(),
+            names.room_speakers(room),
+        ];
         let mut arguments: Vec<Value> = place.into_iter().map(Value::from).collect();
         arguments.push((limit as i64).into());
         let answer: Vec<String> =
             self.redis.run(&self.read, DEADLINE, keys, arguments).await.map_err(unavailable)?;
-        let (status, entries) = answer.split_first().ok_or_else(strange)?;
+        let [status, sealed, speak, entries @ ..] = answer.as_slice() else {
+            return Err(strange());
+        };
+        // What stands under an owner whom nobody can have written is nobody's to see.
+        let Some(owner) = self.secrets.open(Purpose::Room, &meta, sealed) else {
+            return Ok(("empty".to_owned(), End::default()));
+        };
         let finals = entries.chunks_exact(4).map(recorded).collect::<Result<_, _>>()?;
-        Ok((status.clone(), finals))
+        Ok((status.clone(), End { owner: Some(owner), finals, live: speak != "0" }))
     }
 
     /// Says an interim to whoever listens now, and tells how many replicas do; it is kept nowhere.
     pub async fn say(&self, claim: &Claim, interim: &Text) -> Result<u64, Error> {
         let channel = self.redis.keys().room_channel(claim.room.as_str());
         let Label { session, n } = interim.label;
-        let message = format!("I {} {session} {n} {}", claim.fence, interim.body);
+        let Claim { account, fence, .. } = claim;
+        let message = format!("I {fence} {account} {session} {n} {}", interim.body);
         self.redis.client().publish(channel, message).await.map_err(unavailable)
     }
 
@@ -349,7 +334,11 @@ fn parse<T: FromStr>(text: &str) -> Result<T, Error> {
     text.parse().map_err(|_| strange())
 }
 
-fn foreign() -> Error {
+const fn speaks_ms() -> i64 {
+    SPEAKS.as_millis() as i64
+}
+
+pub(super) fn foreign() -> Error {
     Error::new(ErrorKind::Forbidden, "the room belongs to another account")
 }
 

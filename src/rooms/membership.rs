@@ -13,7 +13,7 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::RoomName;
+use super::{RoomName, fanout::Fanout};
 use crate::{
     fleet::{EXPIRY, HEARTBEAT},
     lifecycle::Shutdown,
@@ -32,6 +32,7 @@ pub(super) struct Members {
     redis: Redis,
     renew: Script,
     metrics: Metrics,
+    fanout: Arc<Fanout>,
     rooms: Mutex<HashMap<RoomName, Here>>,
     changed: Notify,
 }
@@ -53,10 +54,11 @@ pub(super) struct Seat {
 
 impl Members {
     /// Tells Redis until the hard stop.
-    pub(super) fn start(redis: Redis, metrics: Metrics, shutdown: &Shutdown) -> Arc<Self> {
+    pub(super) fn start(redis: Redis, fanout: Arc<Fanout>, shutdown: &Shutdown) -> Arc<Self> {
         let renew = Script::from_lua(include_str!("renew.lua"));
         let (rooms, changed) = (Mutex::default(), Notify::new());
-        let members = Arc::new(Self { redis, renew, metrics, rooms, changed });
+        let metrics = fanout.metrics.clone();
+        let members = Arc::new(Self { redis, renew, metrics, fanout, rooms, changed });
         let (stop, kept) = (shutdown.hard().clone(), members.clone());
         shutdown.spawn(async move { stop.run_until_cancelled(kept.keep()).await });
         members
@@ -136,15 +138,27 @@ impl Members {
         here: &[Uuid],
         left: &[Uuid],
     ) -> Result<u64, fred::error::Error> {
-        let mut arguments: Vec<Value> =
-            vec![(EXPIRY.as_millis() as i64).into(), (left.len() as i64).into()];
+        let channel = self.redis.keys().room_channel(room.as_str());
+        let (expiry_ms, leaving) = (EXPIRY.as_millis() as i64, left.len() as i64);
+        let mut arguments: Vec<Value> = vec![expiry_ms.into(), channel.into(), leaving.into()];
         arguments.extend(left.iter().chain(here).map(|id| Value::from(id.to_string())));
         let keys = vec![self.redis.keys().room_viewers(room.as_str())];
-        self.redis.run(&self.renew, DEADLINE, keys, arguments).await
+        let count = self.redis.run(&self.renew, DEADLINE, keys, arguments).await?;
+        if let Some(feed) = self.fanout.feed(room) {
+            feed.count(count);
+        }
+        Ok(count)
     }
 
     fn rooms(&self) -> MutexGuard<'_, HashMap<RoomName, Here>> {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Seat {
+    /// Viewers of the room on all replicas, this one among them.
+    pub(super) async fn count(&self) -> Result<u64, Error> {
+        self.members.tell(&self.room, &[self.id], &[]).await.map_err(unavailable)
     }
 }
 

@@ -3,10 +3,12 @@
 
 mod fanout;
 mod feed;
+mod found;
 mod history;
 mod membership;
 mod name;
 mod publisher;
+mod settle;
 mod share;
 #[cfg(test)]
 mod tests;
@@ -18,9 +20,11 @@ use std::{sync::Arc, time::Duration};
 use fanout::Fanout;
 use membership::Members;
 
-pub use history::{Appended, Bounds, Claim, History, MAX_BYTES, MAX_FINALS, PAGE, Read, Reason};
+pub use found::{End, Read, Reason};
+pub use history::{Appended, Bounds, Claim, History, MAX_BYTES, MAX_FINALS, PAGE};
 pub use name::RoomName;
 pub use publisher::{Published, Publisher};
+pub use settle::Settled;
 pub use share::{Share, Shares};
 pub use text::{Cursor, Label, Position, Recorded, Text};
 pub use viewer::{Start, Update, Viewer};
@@ -57,16 +61,14 @@ pub struct Rooms {
 }
 
 /// A room as it is now.
-#[derive(Clone, Debug)]
-pub struct Snapshot {
-    /// Where a viewer goes on from it.
-    pub cursor: Cursor,
-    /// The last finals, in order.
-    pub finals: Vec<Arc<Recorded>>,
-    /// The interim, where this replica has heard it.
-    pub interim: Option<Arc<Text>>,
+#[derive(Clone, Debug, Default)]
+pub struct Look {
+    /// Where its last final stands, if anything was said.
+    pub position: Position,
     /// Viewers on all replicas.
     pub viewers: u64,
+    /// Whether somebody speaks there.
+    pub live: bool,
 }
 
 impl Rooms {
@@ -80,9 +82,10 @@ impl Rooms {
     pub fn bounded(ground: Ground, bounds: Bounds, shutdown: &Shutdown) -> Self {
         let Ground { redis, secrets, revocations, metrics } = ground;
         let history = History::new(redis.clone(), secrets.clone(), bounds);
+        let fanout = Fanout::start(redis.clone(), history.clone(), metrics.clone(), shutdown);
         Self {
-            fanout: Fanout::start(redis.clone(), history.clone(), metrics.clone(), shutdown),
-            members: Members::start(redis.clone(), metrics.clone(), shutdown),
+            members: Members::start(redis.clone(), fanout.clone(), shutdown),
+            fanout,
             shares: Shares::new(redis, secrets, revocations),
             history,
             metrics,
@@ -104,10 +107,11 @@ impl Rooms {
         Publisher::new(self.history.clone(), self.metrics.clone(), claim)
     }
 
-    /// Begins to watch a room, whether anything was ever said there or not. Waits for nothing.
-    pub fn join(&self, room: &RoomName, start: Start) -> Viewer {
+    /// Begins to watch a room for an account, whether anything was ever said there or not. Waits for
+    /// nothing.
+    pub fn join(&self, room: &RoomName, account: &str, start: Start) -> Viewer {
         let feed = self.fanout.enter(room);
-        Viewer::new(self.fanout.clone(), feed, start, self.members.sit(room))
+        Viewer::new(self.fanout.clone(), feed, (account, start), self.members.sit(room))
     }
 
     /// Viewers of a room on all replicas.
@@ -115,22 +119,25 @@ impl Rooms {
         self.members.count(room).await
     }
 
-    /// A room as it is now, with at most that many finals (at most [`PAGE`]); from memory where
-    /// somebody on this replica watches it.
-    pub async fn snapshot(&self, room: &RoomName, limit: usize) -> Result<Snapshot, Error> {
-        let viewers = self.viewers(room).await?;
-        let limit = limit.min(PAGE);
-        let known = self.fanout.feed(room).and_then(|feed| {
-            let state = feed.state();
-            let current = state.loaded && !state.degraded;
-            current.then(|| (state.cursor, state.latest(limit)))
-        });
-        if let Some((cursor, (finals, interim))) = known {
-            return Ok(Snapshot { cursor, finals, interim, viewers });
+    /// Whether a room is that account's, or nobody's yet; fails with `forbidden` if it is another's.
+    pub async fn is_owned(&self, room: &RoomName, account: &str) -> Result<bool, Error> {
+        let owner = self.history.read_end(room, 1).await?.owner;
+        match owner {
+            Some(owner) if owner != account => Err(history::foreign()),
+            owner => Ok(owner.is_some()),
         }
-        let finals = self.history.read_end(room, limit.max(1)).await?;
-        let cursor = finals.last().map_or_else(Cursor::default, |last| last.cursor());
-        let finals = finals.into_iter().take(limit).collect();
-        Ok(Snapshot { cursor, finals, interim: None, viewers })
+    }
+
+    /// A room of that account's as it is now; nothing where nobody ever spoke, or long ago. Fails with
+    /// `forbidden` if it is another account's.
+    pub async fn look(&self, room: &RoomName, account: &str) -> Result<Option<Look>, Error> {
+        let End { owner, finals, live } = self.history.read_end(room, 1).await?;
+        match owner {
+            None => return Ok(None),
+            Some(owner) if owner != account => return Err(history::foreign()),
+            Some(_) => {}
+        }
+        let position = finals.last().map_or_else(Position::default, |last| last.position);
+        Ok(Some(Look { position, viewers: self.viewers(room).await?, live }))
     }
 }

@@ -1,13 +1,15 @@
 -- Reads what follows a position, or says why that cannot be done without a hole.
--- KEYS: the history, the numbers.
+-- KEYS: the history, the numbers, the meta, who speaks.
 -- ARGV: epoch, offset (0, 0: the room's beginning; -1: the end, of which the last finals are read),
 -- session and n of the final at that position (empty, 0: not known), the most finals.
 -- Answers: 'empty' | 'recovered' | 'end' | 'waiting' (what is there ends before the position, and its
 -- session has more to add) | 'epoch_gone' or 'trimmed', and then the last finals that were not seen;
--- then of each final its id, session, n and body.
+-- then whose the room is, sealed (empty: nobody's), and how many speak (of an end only); then of each
+-- final its id, session, n and body.
 local history, numbers = KEYS[1], KEYS[2]
 local epoch, offset = tonumber(ARGV[1]), tonumber(ARGV[2])
 local session, n, limit = ARGV[3], tonumber(ARGV[4]), ARGV[5]
+local owner = redis.call('HGET', KEYS[3], 'owner') or ''
 
 local function parts(id)
   local e, o = string.match(id, '(%d+)-(%d+)')
@@ -15,7 +17,12 @@ local function parts(id)
 end
 
 local function answer(status, entries, reversed)
-  local out = { status }
+  local out = { status, owner, '0' }
+  if epoch < 0 then
+    local time = redis.call('TIME')
+    local now = time[1] * 1000 + math.floor(time[2] / 1000)
+    out[3] = tostring(redis.call('ZCOUNT', KEYS[4], now, '+inf'))
+  end
   for at = 1, #entries do
     local entry = entries[reversed and #entries + 1 - at or at]
     out[#out + 1] = entry[1]
@@ -53,7 +60,7 @@ end
 
 local last = redis.call('XREVRANGE', history, '+', '-', 'COUNT', 1)[1]
 if not last then
-  return { 'empty' }
+  return answer('empty', {})
 elseif epoch < 0 then
   return rest('end', '-')
 end
@@ -86,7 +93,7 @@ end)
 if seen then
   return after('(' .. seen[1])
 elseif last[2][2] == session and known < n then
-  return { 'waiting' }
+  return answer('waiting', {})
 end
 -- Everything up to n of that session was seen; what follows its last such final was not.
 local before = find(function(entry)

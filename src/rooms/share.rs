@@ -1,4 +1,7 @@
 //! Share tokens: each lets its holder see one room, until it ends or is taken back.
+//!
+//! A token holds only while Redis has its record, so that a Redis that forgets takes away and never
+//! gives.
 
 use std::time::Duration;
 
@@ -52,8 +55,8 @@ impl Shares {
         &self.revocations
     }
 
-    /// A token for a room, in the name of its account.
-    pub fn issue(
+    /// A token for a room, in the name of its account. Fails while Redis is away.
+    pub async fn issue(
         &self,
         room: &RoomName,
         account: &str,
@@ -68,45 +71,61 @@ impl Shares {
         let sealed = self.secrets.seal(Purpose::Share, NAME, &share).map_err(|error| {
             Error::new(ErrorKind::Internal, "Internal server error").because(error)
         })?;
+        let (key, life_ms) = (self.key(share.id), life.as_millis().max(1) as i64);
+        let life = Some(Expiration::PX(life_ms));
+        let kept: Result<(), _> =
+            self.redis.client().set(key, sealed.clone(), life, None, false).await;
+        kept.map_err(unavailable)?;
         Ok((URL_SAFE_NO_PAD.encode(sealed).into(), share))
     }
 
-    /// What a token says, if it holds for that room; while Redis is away nobody can tell.
-    pub async fn verify(&self, token: &SecretString, room: &RoomName) -> Result<Share, Error> {
+    /// What a token says, if it holds; while Redis is away nobody can tell.
+    pub async fn verify(&self, token: &SecretString) -> Result<Share, Error> {
         let share = self.open(token).ok_or_else(invalid)?;
-        if share.room != room.as_str() || self.is_revoked(share.id).await? {
-            return Err(invalid());
-        }
-        Ok(share)
+        if self.holds(share.id).await? { Ok(share) } else { Err(invalid()) }
     }
 
-    /// What a token says, whether it was taken back or not.
-    pub fn open(&self, token: &SecretString) -> Option<Share> {
+    /// The same for one room.
+    pub async fn verify_for(&self, token: &SecretString, room: &RoomName) -> Result<Share, Error> {
+        let share = self.verify(token).await?;
+        if share.room == room.as_str() { Ok(share) } else { Err(invalid()) }
+    }
+
+    /// Takes a token of a room and an account back on every replica, which is told to those who watch
+    /// by it; false if there is none of that id, or it is another's.
+    pub async fn revoke(&self, room: &RoomName, account: &str, id: Uuid) -> Result<bool, Error> {
+        let Some(share) = self.find(id).await? else { return Ok(false) };
+        if share.room != room.as_str() || share.account != account {
+            return Ok(false);
+        }
+        let gone: Result<(), _> = self.redis.client().del(self.key(id)).await;
+        gone.map_err(unavailable)?;
+        self.revocations.announce(&Revoked::Share(id.to_string())).await;
+        Ok(true)
+    }
+
+    /// Whether a token was neither taken back nor has ended.
+    pub async fn holds(&self, id: Uuid) -> Result<bool, Error> {
+        Ok(self.find(id).await?.is_some_and(|share| share.expires_at > Clock.now()))
+    }
+
+    async fn find(&self, id: Uuid) -> Result<Option<Share>, Error> {
+        let found: Result<Option<String>, _> = self.redis.client().get(self.key(id)).await;
+        let sealed = found.map_err(unavailable)?;
+        let share: Option<Share> =
+            sealed.and_then(|sealed| self.secrets.open(Purpose::Share, NAME, &sealed));
+        Ok(share.filter(|share| share.id == id))
+    }
+
+    fn open(&self, token: &SecretString) -> Option<Share> {
         let text = Some(token.expose_secret()).filter(|text| text.len() <= LONGEST)?;
         let sealed = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
         let share: Share = self.secrets.open(Purpose::Share, NAME, &sealed)?;
         (share.expires_at > Clock.now()).then_some(share)
     }
 
-    /// Takes a token back on every replica, which is told to those who watch by it.
-    pub async fn revoke(&self, share: &Share) -> Result<(), Error> {
-        let left_ms = (share.expires_at - Clock.now()).num_milliseconds();
-        if left_ms > 0 {
-            let key = self.redis.keys().share_revoked(&share.id.to_string());
-            let life = Some(Expiration::PX(left_ms));
-            let client = self.redis.client();
-            let kept: Result<(), _> = client.set(key, 1, life, None, false).await;
-            kept.map_err(unavailable)?;
-        }
-        self.revocations.announce(&Revoked::Share(share.id.to_string())).await;
-        Ok(())
-    }
-
-    /// Whether a token was taken back.
-    pub async fn is_revoked(&self, id: Uuid) -> Result<bool, Error> {
-        let key = self.redis.keys().share_revoked(&id.to_string());
-        let revoked: i64 = self.redis.client().exists(key).await.map_err(unavailable)?;
-        Ok(revoked > 0)
+    fn key(&self, id: Uuid) -> String {
+        self.redis.keys().share(&id.to_string())
     }
 }
 

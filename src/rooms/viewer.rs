@@ -8,9 +8,11 @@ use super::{
     Cursor, Recorded, Text,
     fanout::Fanout,
     feed::{Entry, Feed, State},
-    history::{PAGE, Read, Reason},
+    found::{Read, Reason},
+    history::{self, PAGE},
     membership::Seat,
 };
+use crate::model::{Error, ErrorKind};
 
 /// How long a viewer waits before it asks for a page again.
 const RETRY: Duration = Duration::from_millis(500);
@@ -37,6 +39,10 @@ pub enum Update {
     Recovered,
     /// Finals are missing before what follows (`recovered: false`).
     Gap(Reason),
+    /// So many watch the room on all replicas now.
+    Viewers(u64),
+    /// The room is another account's, and this is the end.
+    Foreign,
     /// The viewer was too slow, and this is the end; it can begin again at its cursor.
     Behind,
 }
@@ -44,20 +50,24 @@ pub enum Update {
 /// A place before a room, given up when it is dropped.
 #[derive(Debug)]
 pub struct Viewer {
-    fanout: Arc<Fanout>,
-    feed: Arc<Feed>,
-    changes: watch::Receiver<()>,
-    phase: Phase,
-    cursor: Cursor,
-    pages: VecDeque<Arc<Recorded>>,
-    version: u64,
+    pub(super) fanout: Arc<Fanout>,
+    pub(super) feed: Arc<Feed>,
+    /// Whose words this viewer may see.
+    pub(super) account: String,
+    pub(super) changes: watch::Receiver<()>,
+    pub(super) phase: Phase,
+    pub(super) cursor: Cursor,
+    pub(super) pages: VecDeque<Arc<Recorded>>,
+    pub(super) version: u64,
+    pub(super) viewers: u64,
+    pub(super) counts: u64,
     degraded: bool,
     resumed: bool,
-    _seat: Seat,
+    pub(super) seat: Seat,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Phase {
+pub(super) enum Phase {
     /// Waits for the room's present end.
     Entering,
     /// Looks for what follows its cursor.
@@ -76,7 +86,12 @@ enum Look {
 }
 
 impl Viewer {
-    pub(super) fn new(fanout: Arc<Fanout>, feed: Arc<Feed>, start: Start, seat: Seat) -> Self {
+    pub(super) fn new(
+        fanout: Arc<Fanout>,
+        feed: Arc<Feed>,
+        (account, start): (&str, Start),
+        seat: Seat,
+    ) -> Self {
         let (phase, cursor) = match start {
             Start::Now => (Phase::Entering, Cursor::default()),
             Start::After(cursor) => (Phase::Resuming, cursor),
@@ -85,14 +100,17 @@ impl Viewer {
         Self {
             fanout,
             feed,
+            account: account.to_owned(),
             changes,
             phase,
             cursor,
             pages: VecDeque::new(),
             version: 0,
+            viewers: 0,
+            counts: 0,
             degraded: false,
             resumed: false,
-            _seat: seat,
+            seat,
         }
     }
 
@@ -101,7 +119,7 @@ impl Viewer {
         self.cursor
     }
 
-    /// What comes next; nothing after [`Update::Behind`]. A call that is dropped loses nothing.
+    /// What comes next; nothing after [`Update::Behind`] and [`Update::Foreign`]. A call that is dropped loses nothing.
     pub async fn next(&mut self) -> Option<Update> {
         while self.phase != Phase::Ended {
             self.changes.mark_unchanged();
@@ -122,6 +140,10 @@ impl Viewer {
     fn look(&mut self) -> Look {
         let feed = self.feed.clone();
         let state = feed.state();
+        if state.is_foreign(&self.account) {
+            self.phase = Phase::Ended;
+            return Look::Seen(Update::Foreign);
+        }
         if state.degraded != self.degraded {
             self.degraded = state.degraded;
             let update = if self.degraded { Update::Degraded } else { Update::Recovered };
@@ -176,6 +198,12 @@ impl Viewer {
     }
 
     fn look_interim(&mut self, state: &State) -> Look {
+        if let Some((viewers, counts)) = state.count_since(self.counts) {
+            self.counts = counts;
+            if std::mem::replace(&mut self.viewers, viewers) != viewers {
+                return Look::Seen(Update::Viewers(viewers));
+            }
+        }
         let newer = state.newer_interim(self.version);
         let Some((version, interim)) = newer else { return Look::Nothing };
         self.version = version;
@@ -197,11 +225,12 @@ impl Viewer {
 
     /// Reads the page after the cursor from Redis.
     async fn turn_page(&mut self) -> Option<Update> {
-        let read = {
-            let _turn = self.fanout.pagers.acquire().await;
-            self.fanout.history.read_after(&self.feed.room, &self.cursor, PAGE).await
-        };
+        let read = self.read_page().await;
         match read {
+            Err(error) if error.kind == ErrorKind::Forbidden => {
+                self.phase = Phase::Ended;
+                Some(Update::Foreign)
+            }
             Ok(Read::Recovered { short: true, .. }) => {
                 Some(self.lose(Reason::EpochGone, Vec::new()))
             }
@@ -220,6 +249,17 @@ impl Viewer {
         }
     }
 
+    /// What follows the cursor in Redis. Fails with `forbidden` where the room is another account's.
+    pub(super) async fn read_page(&self) -> Result<Read, Error> {
+        let _turn = self.fanout.pagers.acquire().await;
+        let history = &self.fanout.history;
+        let (owner, read) = history.read_after(&self.feed.room, &self.cursor, PAGE).await?;
+        match owner {
+            Some(owner) if owner != self.account => Err(history::foreign()),
+            _ => Ok(read),
+        }
+    }
+
     fn lose(&mut self, reason: Reason, rest: Vec<Arc<Recorded>>) -> Update {
         self.settle(reason.code());
         if rest.is_empty() {
@@ -230,7 +270,7 @@ impl Viewer {
     }
 
     /// Counts how the viewer's resumption went, once.
-    fn settle(&mut self, outcome: &'static str) {
+    pub(super) fn settle(&mut self, outcome: &'static str) {
         if !std::mem::replace(&mut self.resumed, true) {
             self.fanout.count(outcome);
         }

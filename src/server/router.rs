@@ -33,7 +33,11 @@ use crate::{
     app::App,
     config::Origins,
     limits::LimitedAction::{Login, Refresh, Registration},
-    live::{self, lines, socketio, websocket},
+    live::{
+        self,
+        audience::{rest, sse},
+        lines, socketio, websocket,
+    },
     model::{Error, ErrorKind},
     relay,
     transcripts::handlers as sessions,
@@ -122,7 +126,11 @@ fn page(app: &Arc<App>, table: Table) -> Table {
         .get("/api/me", Tenant, tenant::me, ())
         .get("/api/userinfo", Tenant, tenant::userinfo, accounts.clone())
         .get("/api/protected/test", Tenant, tenant::protected, ())
-        .get(live::PATH, Own(None), websocket::upgrade, live)
+        .get(live::PATH, Own(None), websocket::upgrade, live.clone())
+        .get("/rooms/{id}", Any, rest::room, live.clone())
+        .get("/rooms/{id}/events", Own(None), sse::events, live.clone())
+        .post("/rooms/{id}/shares", Any, rest::share, live.clone())
+        .delete("/rooms/{id}/shares/{share}", Any, rest::unshare, live)
         .get("/sessions", Any, sessions::list, library.clone())
         .get("/sessions/{id}", Any, sessions::session, library.clone())
         .delete("/sessions/{id}", Any, sessions::delete, library.clone())

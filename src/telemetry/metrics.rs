@@ -71,6 +71,12 @@ pub struct Metrics {
     pub room_finals: Counter<u64>,
     /// Viewers of rooms on this replica.
     pub room_viewers: UpDownCounter<i64>,
+    /// Rooms that were to be watched, by `outcome` (`joined`, `recovered`, `epoch_gone`, `trimmed`, or the
+    /// code of an error).
+    pub room_joins: Counter<u64>,
+    /// Viewers that watch no more, by `reason` (`left`, `slow`, `behind`, `foreign`, `revoked`,
+    /// `expired`).
+    pub room_viewers_ended: Counter<u64>,
     /// Positions from which a reader or a viewer went on, by `outcome`.
     pub room_recoveries: Counter<u64>,
     /// Usage that went beside Postgres, by `outcome` (`waiting` in Redis, `full`, `drained`,
@@ -144,6 +150,8 @@ impl Metrics {
             audio_lost_ms: counter("audio_lost_ms"),
             room_finals: counter("room_finals"),
             room_viewers: gauge("room_viewers"),
+            room_joins: counter("room_joins"),
+            room_viewers_ended: counter("room_viewers_ended"),
             room_recoveries: counter("room_recoveries"),
             usage_fallback: counter("usage_fallback"),
             usage_at_risk_seconds: gauge("usage_at_risk_seconds"),

@@ -36,13 +36,13 @@ fn traces_of(secret: &str) -> String {
 /// One request with the secret wherever it fits.
 async fn ask(service: &ServiceProcess, route: &Route, secret: &str) -> (u16, String) {
     let path = route.path.replace("{id}", "999").replace("{*path}", "app.js");
-    let url = format!("{}{path}?token={secret}&ticket={secret}", service.url());
+    let url = format!("{}{path}?token={secret}&ticket={secret}&share={secret}", service.url());
     let fields = json!({
         "email": ADDRESS, "password": PASSWORD, "username": ADDRESS, "auth_token": secret,
         "token": secret, "name": 7,
     });
     let mut request = reqwest::Client::new().request(route.method.clone(), url);
-    for name in ["x-api-key", "cookie", "referer"] {
+    for name in ["x-api-key", "x-share-token", "cookie", "referer"] {
         request = request.header(name, secret);
     }
     if route.method == Method::POST {
@@ -56,11 +56,13 @@ async fn ask(service: &ServiceProcess, route: &Route, secret: &str) -> (u16, Str
 async fn knock(service: &ServiceProcess, secret: &str) {
     let url = format!("{}/audio-stream", service.url());
     let bearer = format!("Bearer {secret}");
-    let protocol = format!("ticket, {secret}");
+    let (protocol, shared) = (format!("ticket, {secret}"), format!("share, {secret}"));
     for (query, headers) in [
         ("", vec![("authorization", bearer.as_str())]),
         ("", vec![("x-api-key", secret)]),
         ("", vec![("sec-websocket-protocol", protocol.as_str())]),
+        ("", vec![("sec-websocket-protocol", shared.as_str())]),
+        ("", vec![("x-share-token", secret)]),
         ("?token=", vec![]),
         ("?ticket=", vec![]),
     ] {
@@ -69,7 +71,7 @@ async fn knock(service: &ServiceProcess, secret: &str) {
         let refusal = answer.err().map(|error| error.to_string()).expect("refused");
         assert!(!refusal.contains(&traces_of(secret)), "{refusal}");
     }
-    for field in ["token", "ticket"] {
+    for field in ["token", "ticket", "share"] {
         let options = socketio::Options {
             namespace: "/audio-stream".into(),
             auth: json!({ field: secret }),
@@ -88,6 +90,26 @@ async fn speak(service: &ServiceProcess) {
     socket.send_text(r#"{"type":"authenticate","token":"canary-token"}"#).await.expect("sent");
     socket.send_text(r#"{"type":"stop_streaming"}"#).await.expect("sent");
     while socket.receive_json(LONG).await.expect("an event")["type"] != "streaming_stopped" {}
+}
+
+/// A good share token in every place where it may be; it.
+async fn share(service: &ServiceProcess) -> String {
+    let room = format!("{}/rooms/canary", service.url());
+    let ask = reqwest::Client::new().post(format!("{room}/shares")).bearer_auth(service.token());
+    let made: serde_json::Value =
+        ask.send().await.expect("an answer").json().await.expect("a share");
+    let token = made["token"].as_str().expect("a token").to_owned();
+    let events = reqwest::get(format!("{room}/events?share={token}")).await.expect("an answer");
+    assert_eq!(events.status(), 200);
+    let url = format!("{}/audio-stream", service.url());
+    let protocol = format!("share, {token}");
+    for header in [("x-share-token", token.as_str()), ("sec-websocket-protocol", &protocol)] {
+        let mut socket = RawSocket::connect(&url, &[header]).await.expect("admitted");
+        let join = json!({ "type": "join", "room": "canary", "share": token });
+        socket.send_json(&join).await.expect("sent");
+        socket.receive_until(LONG, |it| it["type"] == "joined").await.expect("joined");
+    }
+    token
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -116,10 +138,13 @@ async fn a_secret_comes_back_nowhere() {
         knock(&service, secret).await;
     }
     speak(&service).await;
+    let shared = share(&service).await;
     let exported = async || !collector.spans().is_empty();
     testkit::wait_until("spans", LONG, exported).await.expect("spans");
     let said = format!("{}\n{:?}", service.log(), collector.spans());
-    for secret in secrets.iter().map(|secret| traces_of(secret)).chain([PASSWORD.to_owned()]) {
+    for secret in
+        secrets.iter().map(|secret| traces_of(secret)).chain([PASSWORD.to_owned(), shared])
+    {
         let line = said.lines().find(|line| line.contains(&secret));
         assert_eq!(line, None, "{secret} was said");
     }

@@ -66,6 +66,10 @@ impl Client {
         if self.standing.parting().is_some() {
             return Err(Error::new(ErrorKind::Unauthenticated, "the credential has ended"));
         }
+        if self.caller.share.is_some() {
+            let text = "a share token is for watching only";
+            return Err(Error::new(ErrorKind::Forbidden, text));
+        }
         // Who is told this needs no word for each chunk that follows.
         let told = |_: &Error| self.told_not_ready.store(true, Ordering::Relaxed);
         self.turned_away.check().inspect_err(told)?;

@@ -1,5 +1,6 @@
 //! Events and payloads exactly as clients see them: the only bridge between their words and ours.
 
+mod audience;
 mod close;
 mod retold;
 mod session;
@@ -7,6 +8,7 @@ mod socket;
 
 use serde::Serialize;
 
+pub use audience::{HistoryGap, Joined, RoomStatus, Seen, Viewers};
 pub use close::{Close, Closing};
 pub use retold::Retold;
 pub use session::{
@@ -52,6 +54,16 @@ pub enum Event {
     Retold(Retold),
     /// The session is over; its last words came before.
     StreamingStopped(Notice),
+    /// A room is watched from now on.
+    Joined(Box<Joined>),
+    /// What a session said in a room that is watched.
+    Seen(Seen),
+    /// How many watch a room.
+    Viewers(Viewers),
+    /// Whether a room comes late.
+    RoomStatus(RoomStatus),
+    /// Finals of a room are missing.
+    HistoryGap(HistoryGap),
     /// Something went wrong.
     Error(Failure),
     /// The server is about to close this socket.
@@ -76,6 +88,11 @@ impl Event {
             Self::UtteranceEnd(_) => "utterance_end",
             Self::Retold(told) => told.name(),
             Self::StreamingStopped(_) => "streaming_stopped",
+            Self::Joined(_) => "joined",
+            Self::Seen(seen) => seen.name(),
+            Self::Viewers(_) => "viewers",
+            Self::RoomStatus(_) => "room_status",
+            Self::HistoryGap(_) => "history_gap",
             Self::Error(_) => "error",
             // Not `disconnecting`: Socket.IO reserves it, and its JavaScript client drops the connection on it.
             Self::Closing(_) => "closing",
@@ -86,7 +103,8 @@ impl Event {
     pub fn weight(&self) -> Weight {
         match self {
             Self::Transcription(transcription) if !transcription.is_final => Weight::Interim,
-            Self::AudioAck(_) | Self::SpeechStarted(_) => Weight::Passing,
+            Self::AudioAck(_) | Self::SpeechStarted(_) | Self::Viewers(_) => Weight::Passing,
+            Self::Seen(seen) => seen.weight(),
             Self::Retold(told) => told.weight(),
             _ => Weight::Kept,
         }
@@ -100,7 +118,10 @@ impl Event {
             #[serde(flatten)]
             payload: &'a Event,
         }
-        serde_json::to_string(&Tagged { r#type: self.name(), payload: self })
+        match self {
+            Self::Seen(seen) => Ok(seen.message()),
+            event => serde_json::to_string(&Tagged { r#type: event.name(), payload: event }),
+        }
     }
 }
 

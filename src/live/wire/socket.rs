@@ -87,6 +87,9 @@ pub struct Failure {
     /// Our id of the session that failed, where one did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_id: Option<String>,
+    /// The room that is not watched, where that is what failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub room: Option<String>,
     /// The option that was refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub option: Option<&'static str>,
@@ -107,6 +110,7 @@ impl Failure {
             retry_after_ms: error.retry_after.map(|wait| wait.as_millis() as u64),
             timestamp,
             session_id: None,
+            room: None,
             option: None,
             allowed: None,
         }

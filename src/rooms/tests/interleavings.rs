@@ -161,7 +161,7 @@ impl<'a> Case<'a> {
     async fn read(&mut self, limit: usize) {
         let history = self.replica.rooms.history();
         let before = self.cursor;
-        let read = history.read_after(&self.room, &before, limit).await.unwrap();
+        let read = history.read_after(&self.room, &before, limit).await.unwrap().1;
         let (finals, whole) = match read {
             Read::Recovered { finals, .. } => (finals, true),
             Read::NotRecovered { rest, .. } => (rest, false),

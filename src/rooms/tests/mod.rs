@@ -4,6 +4,7 @@ mod histories;
 mod interleavings;
 mod members;
 mod outages;
+mod owners;
 mod shares;
 mod viewers;
 
@@ -84,12 +85,12 @@ async fn until(what: &str, deadline: Duration, condition: impl AsyncFnMut() -> b
     testkit::wait_until(what, deadline, condition).await.unwrap();
 }
 
-/// The next update but interims.
+/// The next update but interims and how many watch.
 async fn next(viewer: &mut Viewer) -> Update {
     let next = async {
         loop {
             match viewer.next().await.unwrap() {
-                Update::Interim(_) => {}
+                Update::Interim(_) | Update::Viewers(_) => {}
                 update => return update,
             }
         }

@@ -17,7 +17,7 @@ async fn stage() -> Stage {
     let claim = claim(&replicas[0], session).await;
     let mut publisher = replicas[0].rooms.publisher(claim);
     let start = Start::After(Cursor::default());
-    let mut viewers = [0, 1].map(|at: usize| replicas[at].rooms.join(&room(), start));
+    let mut viewers = [0, 1].map(|at: usize| replicas[at].rooms.join(&room(), ACCOUNT, start));
     publish(&mut publisher, session, 1..=3).await;
     for viewer in &mut viewers {
         assert_eq!(numbers(viewer, 3).await, [1, 2, 3]);
@@ -37,7 +37,7 @@ async fn after_a_flush_a_new_epoch_has_everything() {
     for viewer in &mut stage.viewers {
         assert_eq!(numbers(viewer, 1).await, [4], "nothing twice and nothing missed");
     }
-    let mut resumed = stage.replicas[1].rooms.join(&room(), Start::After(old));
+    let mut resumed = stage.replicas[1].rooms.join(&room(), ACCOUNT, Start::After(old));
     assert_eq!(numbers(&mut resumed, 1).await, [4], "across epochs");
     // Another session after another flush: what the first said last may be missing.
     stage.server.command(&["FLUSHALL"]).unwrap();
@@ -60,7 +60,8 @@ async fn a_redis_that_dies_and_comes_back_is_told_and_nothing_is_lost() {
     }
     assert!(stage.publisher.publish(text(stage.session, 4)).await.is_err());
     assert_eq!(stage.publisher.waiting(), 1);
-    let mut joined = stage.replicas[0].rooms.join(&room(), Start::After(stage.viewers[0].cursor()));
+    let mut joined =
+        stage.replicas[0].rooms.join(&room(), ACCOUNT, Start::After(stage.viewers[0].cursor()));
     assert_eq!(next(&mut joined).await, Update::Degraded);
     stage.server.restart().unwrap();
     publish(&mut stage.publisher, stage.session, 5..=6).await;

@@ -10,19 +10,23 @@ async fn history_comes_first_and_then_what_is_said() {
     let (one, other, session) = (replica(&server).await, replica(&server).await, session());
     let claim = claim(&one, session).await;
     let mut publisher = one.rooms.publisher(claim);
-    let mut early = other.rooms.join(&room(), Start::After(Cursor::default()));
+    let mut early = other.rooms.join(&room(), ACCOUNT, Start::After(Cursor::default()));
     publish(&mut publisher, session, 1..=600).await;
-    let mut late = other.rooms.join(&room(), Start::After(Cursor::default()));
+    let mut late = other.rooms.join(&room(), ACCOUNT, Start::After(Cursor::default()));
     // The first is read while it is written, or it would be too slow.
     assert_eq!(numbers(&mut late, 600).await, upwards(1..=600));
     drop(early.next().await);
-    let snapshot = one.rooms.snapshot(&room(), 3).await.unwrap();
-    assert_eq!(
-        snapshot.finals.iter().map(|is| is.text.label.n).collect::<Vec<_>>(),
-        [598, 599, 600]
-    );
-    let mut joined = one.rooms.join(&room(), Start::After(snapshot.cursor));
-    let mut now = one.rooms.join(&room(), Start::Now);
+    let mut joined = one.rooms.join(&room(), ACCOUNT, Start::Now);
+    let Settled::Afresh { reason: None, finals, .. } = joined.begin(3).await.unwrap() else {
+        panic!("it asked for nothing")
+    };
+    assert_eq!(finals.iter().map(|is| is.text.label.n).collect::<Vec<_>>(), [598, 599, 600]);
+    let look = one.rooms.look(&room(), ACCOUNT).await.unwrap().unwrap();
+    assert!(look.live && look.position == finals[2].position, "{look:?}");
+    let mut resumed = one.rooms.join(&room(), ACCOUNT, Start::After(finals[0].cursor()));
+    assert!(matches!(resumed.begin(3).await.unwrap(), Settled::Resumed(_)));
+    assert_eq!(numbers(&mut resumed, 2).await, [599, 600]);
+    let mut now = one.rooms.join(&room(), ACCOUNT, Start::Now);
     until("the feed", SOON, async || {
         tokio::select! { biased; _ = now.next() => true, () = std::future::ready(()) => {
             now.cursor().position.offset == 600
@@ -41,7 +45,7 @@ async fn interims_are_coalesced_and_never_trail_their_final() {
     let (here, session) = (replica(&server).await, session());
     let claim = claim(&here, session).await;
     let mut publisher = here.rooms.publisher(claim);
-    let mut viewer = here.rooms.join(&room(), Start::After(Cursor::default()));
+    let mut viewer = here.rooms.join(&room(), ACCOUNT, Start::After(Cursor::default()));
     let heard = async || calls(&server, "subscribe") > 0;
     until("the subscription", SOON, heard).await;
     publisher.publish(text(session, 1)).await.unwrap();
@@ -70,8 +74,8 @@ async fn a_slow_viewer_ends_and_loses_nothing() {
     let (here, session) = (replica(&server).await, session());
     let claim = claim(&here, session).await;
     let mut publisher = here.rooms.publisher(claim);
-    let mut quick = here.rooms.join(&room(), Start::After(Cursor::default()));
-    let mut slow = here.rooms.join(&room(), Start::After(Cursor::default()));
+    let mut quick = here.rooms.join(&room(), ACCOUNT, Start::After(Cursor::default()));
+    let mut slow = here.rooms.join(&room(), ACCOUNT, Start::After(Cursor::default()));
     publish(&mut publisher, session, 1..=10).await;
     assert_eq!(numbers(&mut quick, 10).await, upwards(1..=10));
     assert_eq!(numbers(&mut slow, 10).await, upwards(1..=10));
@@ -82,7 +86,7 @@ async fn a_slow_viewer_ends_and_loses_nothing() {
     }
     assert_eq!(next(&mut slow).await, Update::Behind);
     assert_eq!(slow.next().await, None);
-    let mut again = here.rooms.join(&room(), Start::After(slow.cursor()));
+    let mut again = here.rooms.join(&room(), ACCOUNT, Start::After(slow.cursor()));
     assert_eq!(numbers(&mut again, 800).await, upwards(11..=810));
 }
 
@@ -95,7 +99,7 @@ async fn many_viewers_cost_one_reader() {
     let mut publisher = replicas[0].rooms.publisher(claim);
     let start = Start::After(Cursor::default());
     let mut viewers: Vec<Viewer> =
-        (0..200).map(|at| replicas[at % 2].rooms.join(&room(), start)).collect();
+        (0..200).map(|at| replicas[at % 2].rooms.join(&room(), ACCOUNT, start)).collect();
     let counted = async || replicas[1].rooms.viewers(&room()).await.unwrap() == 200;
     until("every viewer to be counted", SOON, counted).await;
     let (scripts, ranges) = (calls(&server, "evalsha"), calls(&server, "xrange"));
@@ -111,8 +115,10 @@ async fn many_viewers_cost_one_reader() {
     drop(viewers);
     let new = replica(&server).await;
     let ranges = calls(&server, "xrevrange");
-    let mut viewers: Vec<Viewer> =
-        cursors.iter().map(|cursor| new.rooms.join(&room(), Start::After(*cursor))).collect();
+    let mut viewers: Vec<Viewer> = cursors
+        .iter()
+        .map(|cursor| new.rooms.join(&room(), ACCOUNT, Start::After(*cursor)))
+        .collect();
     publish(&mut publisher, session, [101]).await;
     let seen = join_all(viewers.iter_mut().map(|viewer| numbers(viewer, 1))).await;
     assert!(seen.iter().all(|numbers| *numbers == [101]));
@@ -127,7 +133,7 @@ async fn a_position_that_nobody_has_is_told() {
     let (here, session) = (replica(&server).await, session());
     let last = Some(Label { session: SessionId(Uuid::new_v4()), n: 9 });
     let lost = Cursor { position: Position { epoch: 5, offset: 9 }, last };
-    let mut viewer = here.rooms.join(&room(), Start::After(lost));
+    let mut viewer = here.rooms.join(&room(), ACCOUNT, Start::After(lost));
     assert_eq!(next(&mut viewer).await, Update::Gap(Reason::EpochGone));
     let claim = claim(&here, session).await;
     let mut publisher = here.rooms.publisher(claim);
@@ -137,7 +143,7 @@ async fn a_position_that_nobody_has_is_told() {
     until("the present", SOON, entered).await;
     publish(&mut publisher, session, 1..=3).await;
     assert_eq!(numbers(&mut viewer, 3).await, [1, 2, 3]);
-    let mut other = here.rooms.join(&room(), Start::After(lost));
+    let mut other = here.rooms.join(&room(), ACCOUNT, Start::After(lost));
     assert_eq!(next(&mut other).await, Update::Gap(Reason::EpochGone));
     assert_eq!(numbers(&mut other, 3).await, [1, 2, 3], "what was not seen of what there is");
 }

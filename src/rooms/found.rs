@@ -1,0 +1,56 @@
+//! What is found in a room's history.
+
+use std::sync::Arc;
+
+use super::{Cursor, Recorded};
+
+/// Why a position cannot be gone on from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The history is another one.
+    EpochGone,
+    /// What follows it is kept no more.
+    Trimmed,
+}
+
+impl Reason {
+    /// The label of the metric, and the word for clients.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::EpochGone => "epoch_gone",
+            Self::Trimmed => "trimmed",
+        }
+    }
+}
+
+/// What follows a position.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Read {
+    /// Everything up to a limit, in order; `cursor` is where to go on.
+    Recovered {
+        /// The finals.
+        finals: Vec<Arc<Recorded>>,
+        /// After the last of them.
+        cursor: Cursor,
+        /// Whether the room's history ends before the position: it is gone, or is being added again.
+        short: bool,
+    },
+    /// There would be a hole.
+    NotRecovered {
+        /// Why.
+        reason: Reason,
+        /// The last finals that were not seen, for whoever goes on with the hole told.
+        rest: Vec<Arc<Recorded>>,
+    },
+}
+
+/// A room's present end.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct End {
+    /// Whose the room is; nobody's where nothing was ever said, or long ago.
+    pub owner: Option<String>,
+    /// The last finals, in order.
+    pub finals: Vec<Arc<Recorded>>,
+    /// Whether somebody speaks there.
+    pub live: bool,
+}

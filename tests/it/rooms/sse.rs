@@ -1,0 +1,83 @@
+//! Rooms as server-sent events.
+
+use super::*;
+
+fn address(app: &TestApp, room: &str) -> String {
+    format!("{}/rooms/{room}/events", app.url())
+}
+
+async fn open(app: &TestApp, room: &str, last_id: Option<&str>) -> Stream {
+    let bearer = format!("Bearer {}", app.token());
+    let mut headers = vec![("authorization", bearer.as_str())];
+    headers.extend(last_id.map(|id| ("last-event-id", id)));
+    Stream::open(&address(app, room), &headers).await.map_err(|it| it.0).expect("admitted")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_goes_on_where_it_was_left_on_another_replica() {
+    let apps = Setup::new().start_many(2).await;
+    let mut voice = Voice::begin(&apps[0], "news", DEVELOPMENT).await;
+    voice.say(3).await;
+    let mut stream = open(&apps[0], "news", None).await;
+    let joined = stream.next(SOON).await.expect("joined");
+    assert_eq!((snapshot(&joined), &joined["recovered"]), (upwards(1..=3), &json!(false)));
+    assert_eq!(stream.last_id, format!("{}-3", joined["epoch"]));
+    voice.say(1).await;
+    voice.murmur().await;
+    stream.until(SOON, is_final(4)).await;
+    stream.until(SOON, |it| it["is_final"] == false).await;
+    let last_id = stream.last_id.clone();
+    assert!(last_id.ends_with("-4"), "{last_id}");
+    drop(stream);
+    let gone = async || apps[1].running.app.rooms.viewers(voice.room()).await.ok() == Some(0);
+    testkit::wait_until("the viewer to be gone", SOON, gone).await.expect("gone");
+    voice.say(300).await;
+    let mut stream = open(&apps[1], "news", Some(&last_id)).await;
+    let heard = stream.until(SOON, is_final(304)).await;
+    assert_eq!(heard[0]["recovered"], true, "{}", heard[0]);
+    assert_eq!(numbers(&heard), upwards(5..=304));
+    let mut lost = open(&apps[1], "news", Some("7-9")).await;
+    let joined = lost.next(SOON).await.expect("joined");
+    assert_eq!((&joined["reason"], snapshot(&joined)), (&json!("epoch_gone"), upwards(255..=304)));
+    let (mut raw, joined) = viewer(&apps[0], "news", json!({})).await;
+    assert_eq!(joined["viewers"], 3, "streams count");
+    voice.say(1).await;
+    for numbers in [hear(&mut raw, 305).await, numbers(&lost.until(SOON, is_final(305)).await)] {
+        assert_eq!(numbers, [305]);
+    }
+    // Quiet streams say that they live.
+    stream.beaten(LONG).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ticket_opens_one_stream_and_a_drain_ends_it() {
+    let app = TestApp::start().await;
+    let ask = reqwest::Client::new().post(format!("{}/auth/stream-ticket", app.url()));
+    let ticket: Value =
+        ask.bearer_auth(app.token()).send().await.expect("sent").json().await.expect("JSON");
+    let url =
+        format!("{}?ticket={}", address(&app, "news"), ticket["ticket"].as_str().expect("one"));
+    let mut stream = Stream::open(&url, &[]).await.map_err(|it| it.0).expect("admitted");
+    stream.next(SOON).await.expect("joined");
+    assert_eq!(Stream::open(&url, &[]).await.map_err(|it| it.0).err(), Some(401), "used up");
+    let token = app.token();
+    for (path, header, status) in [
+        ("news", ("accept", "text/event-stream"), 401),
+        ("news", ("x-api-key", "usr_7_unknown"), 401),
+        ("news", ("x-share-token", "forged"), 401),
+        ("not%20a%20name", ("x-api-key", token.as_str()), 400),
+    ] {
+        let refused = Stream::open(&address(&app, path), &[header]).await;
+        assert_eq!(refused.map_err(|it| it.0).err(), Some(status), "{path} {header:?}");
+    }
+    assert_eq!(app.metric("sockets", &["door=\"sse\""]), 1);
+    app.running.app.shutdown.drain();
+    let heard = stream.until(SOON, |it| it["type"] == "closing").await;
+    let closing = heard.last().expect("a notice");
+    assert_eq!((&closing["code"], &closing["reconnect"]), (&json!(4000), &json!(true)));
+    assert!(stream.next(SOON).await.is_none(), "it ends");
+    let gone = async || app.metric("sockets", &["door=\"sse\""]) == 0;
+    testkit::wait_until("the stream to be over", SOON, gone).await.expect("over");
+    let refused = Stream::open(&address(&app, "news"), &[("x-api-key", &app.token())]).await;
+    assert_eq!(refused.map_err(|it| it.0).err(), Some(503));
+}
