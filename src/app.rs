@@ -66,7 +66,6 @@ impl App {
         reached: Option<String>,
         shutdown: Shutdown,
     ) -> anyhow::Result<Self> {
-        let clock = Clock;
         let metrics = Metrics::new().context("metrics could not be set up")?;
         let spans =
             export::start(&config.telemetry).context("the exporter of spans could not start")?;
@@ -74,7 +73,7 @@ impl App {
         let redis = Redis::connect(&config.redis, &shutdown).context("REDIS_URL is unusable")?;
         let backing = backing(&config, (&database, &redis, &metrics), &shutdown);
         let (secrets, users) = (backing.secrets.clone(), backing.users.clone());
-        let transcripts = Transcripts::new(&backing, config.live.retention_days, clock);
+        let transcripts = Transcripts::new(&backing, config.live.retention_days, Clock);
         let auth = Authenticator::new(&config.auth, config.environment, backing)
             .context("authentication could not be set up")?;
         let rooms = rooms(&config, (&redis, &auth, &metrics), secrets.clone(), &shutdown);
@@ -95,7 +94,7 @@ impl App {
             drain: config.server.drain,
             metrics: metrics.clone(),
             tracer,
-            clock,
+            clock: Clock,
             shutdown: shutdown.clone(),
             idle: config.live.idle,
             checkpoint: config.live.checkpoint,
