@@ -22,6 +22,23 @@ pub fn after(mut segment: Segment, covered_ms: u64) -> Option<Segment> {
     Some(segment)
 }
 
+/// The part of a segment that lies before `until_ms`, word by word, and where that ends: with the
+/// start of the first word that does not.
+pub fn before(mut segment: Segment, until_ms: u64) -> (Option<Segment>, u64) {
+    let Some(at) = segment.words.iter().position(|word| word.end_ms > until_ms) else {
+        let end_ms = segment.end_ms;
+        return (Some(segment), end_ms);
+    };
+    let end_ms = segment.words[at].start_ms;
+    segment.words.truncate(at);
+    if segment.words.is_empty() {
+        return (None, end_ms);
+    }
+    segment.end_ms = end_ms;
+    segment.transcript = written(&segment.words);
+    (Some(segment), end_ms)
+}
+
 fn written(words: &[Word]) -> String {
     let written: Vec<_> = words
         .iter()
@@ -64,5 +81,15 @@ mod tests {
         assert_eq!(after(segment(), 450).map(|s| s.transcript), Some("two".into()));
         assert!(after(segment(), 950).is_none());
         assert!(after(segment(), 1000).is_none());
+    }
+
+    #[test]
+    fn a_word_at_the_edge_is_left_to_who_hears_the_rest_of_it() {
+        let (whole, end_ms) = before(segment(), 900);
+        assert_eq!((whole.map(|s| s.transcript), end_ms), (Some("one two".into()), 1000));
+        let (part, end_ms) = before(segment(), 899);
+        let part = part.expect("a word");
+        assert_eq!((part.transcript.as_str(), part.end_ms, end_ms), ("one", 500, 500));
+        assert_eq!(before(segment(), 399), (None, 0));
     }
 }

@@ -21,6 +21,7 @@ impl Session {
         outcome: Outcome,
         covered_ms: u64,
     ) -> (Outcome, Option<Receipt>) {
+        let covered_ms = covered_ms.min(self.left_at_ms.unwrap_or(u64::MAX));
         // A session that ends by itself is over, unless something else closed its inbox before.
         let standing = match self.inbox.close(Ending::Stopped) {
             Ending::Stopped => Standing::Over,

@@ -6,16 +6,21 @@ use crate::{
         herald::{Lost, Record},
         migration::Step,
         outbox::Letter,
+        splice,
         wire::{Event, Gap, Migrate, Transcription},
     },
     model::{Error, ErrorKind, Segment},
     telemetry::metrics::label,
 };
 
+/// How near the end of the audio a word may be cut, in milliseconds.
+const EDGE_MS: u64 = 300;
+
 impl Session {
     /// Text, interim or final.
     pub(super) fn text(&mut self, segment: Segment, speakers_reset: bool, covered_ms: u64) {
-        let Some(segment) = self.progress.unsaid(segment) else { return };
+        let unsaid = self.progress.unsaid(segment);
+        let Some(segment) = unsaid.and_then(|segment| self.leave_edge(segment)) else { return };
         let kind = if segment.is_final { "final" } else { "interim" };
         self.service.metrics.transcripts.add(1, &[label("kind", kind)]);
         let n = self.progress.last_n + 1;
@@ -32,8 +37,25 @@ impl Session {
         // Channels that are transcribed each by itself are done with only together.
         let alone = segment.channel.1 <= 1;
         let covered_ms = if alone { covered_ms.max(end_ms) } else { covered_ms };
+        let covered_ms = covered_ms.min(self.left_at_ms.unwrap_or(u64::MAX));
         self.number(&event, Some(segment), covered_ms);
         self.outbox.post(Letter { event, delivery });
+    }
+
+    /// The end of audio that goes on elsewhere may lie within a word: the last one is left to the
+    /// next owner, which hears all of it.
+    fn leave_edge(&mut self, segment: Segment) -> Option<Segment> {
+        let is_alone = segment.channel.1 <= 1;
+        if !segment.is_final || !is_alone || !self.owned.asked().is_cancelled() {
+            return Some(segment);
+        }
+        let end_ms = segment.end_ms;
+        let edge_ms = self.progress.received_ms.saturating_sub(EDGE_MS);
+        let (kept, until_ms) = splice::before(segment, edge_ms);
+        if until_ms < end_ms {
+            self.left_at_ms = Some(until_ms);
+        }
+        kept
     }
 
     /// Audio that has no transcript, in its place among the finals.
