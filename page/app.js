@@ -1,5 +1,6 @@
 /** Wires the page together. */
 
+import { roomOf, watch } from './audience.js';
 import { Transcriber } from './client/transcriber.js';
 import { copyText, plainText, saveText, timedText } from './export.js';
 import { Facts } from './facts.js';
@@ -21,7 +22,8 @@ const UNDO_MS = 8_000;
 /** @param {string} id @returns {any} */
 const part = (id) => document.getElementById(id);
 
-const transcriber = new Transcriber({ url: location.origin, token: '' });
+const watched = roomOf(location.hash);
+const transcriber = new Transcriber({ url: location.origin, token: '', share: watched?.share });
 const transcript = new Transcript();
 const notices = new Notices(part('notices'));
 const options = new Options(part('options'));
@@ -39,6 +41,7 @@ const facts = new Facts({
 const waveform = new Waveform(part('waveform'), part('meter'));
 const studio = new Studio({ transcriber, transcript, paper, waveform, facts, notices, options });
 let token = takeToken();
+let watching = false;
 /** Whether the token in use is about to end. */
 let expiring = false;
 
@@ -50,9 +53,9 @@ function refresh() {
   const phase = studio.recording?.phase ?? 'idle';
   const words = !transcript.empty || transcript.interim.length > 0;
   const wantsToken = !part('token-form').hidden;
-  part('panel').hidden = wantsToken;
-  part('welcome').hidden = wantsToken || words || phase !== 'idle';
-  part('listening').hidden = words || !['live', 'opening'].includes(phase);
+  part('panel').hidden = wantsToken || watched !== null;
+  part('welcome').hidden = wantsToken || watched !== null || words || phase !== 'idle';
+  part('listening').hidden = wantsToken || words || !(watched || ['live', 'opening'].includes(phase));
   for (const id of ['copy', 'download', 'clear']) part(id).disabled = transcript.empty;
   part('record').dataset.phase = phase;
   part('record-text').textContent = RECORD_TEXTS[phase];
@@ -109,7 +112,15 @@ function enter(given) {
   if (!expiring) transcriber.close();
   transcriber.authenticate(token);
   transcriber.connect();
+  readAlong();
   refresh();
+}
+
+/** Watches the room of the address, once there is something to be let in by. */
+function readAlong() {
+  if (!watched || watching) return;
+  watching = true;
+  watch(transcriber.join(watched.name), { transcript, paper, notices }, refresh);
 }
 
 /** @param {import('./protocol.js').Source} source */
@@ -157,5 +168,6 @@ part('token-form').addEventListener('submit', (/** @type {SubmitEvent} */ event)
 window.addEventListener('online', () => transcriber.state === 'waiting' && transcriber.connect());
 window.addEventListener('hashchange', () => location.hash.includes('token=') && enter(takeToken()));
 
-if (token) enter(token);
+if (watched?.share) readAlong();
+else if (token) enter(token);
 else askToken(null);

@@ -111,7 +111,7 @@ export class Paper {
   /** @param {{startedAtMs: number, lang: string}} recording */
   #divide({ startedAtMs, lang }) {
     const time = new Date(startedAtMs).toLocaleTimeString([], { hour: 'numeric', minute: '2-digit' });
-    const divider = element('p', 'divider', `${time} · ${languageName(lang)}`);
+    const divider = element('p', 'divider', [time, languageName(lang)].filter(Boolean).join(' · '));
     this.parts.body.append(divider);
     return divider;
   }

@@ -1,6 +1,5 @@
 /** One recording at a time: starts it, stops it, and carries what it says to the page. */
 
-import { durationText } from './clock.js';
 import { Latency } from './latency.js';
 import { FINALS_MISSING, MICROPHONE, gapMessage } from './messages.js';
 import { MicrophoneError } from './microphone.js';
@@ -148,12 +147,12 @@ export class Studio extends EventTarget {
     paper.rewrite();
   }
 
-  /** Said in the text as well: a reader of the copy has to know. @param {import('./protocol.js').Gap & {base_ms: number}} gap */
+  /** @param {import('./protocol.js').Gap & {base_ms: number}} gap */
   #gap(gap) {
-    const { from_ms: start_ms, to_ms: end_ms, session_id, n = 0, base_ms } = gap;
-    const transcript = `[${durationText(end_ms - start_ms)} missing]`;
-    this.parts.notices.show('gap', gapMessage(gap));
-    this.#words({ type: 'transcription', transcript, is_final: true, confidence: 1, session_id, n, start_ms, end_ms, base_ms });
+    const { transcript, paper, notices } = this.parts;
+    transcript.acceptGap(gap, gap.base_ms);
+    paper.write();
+    notices.show('gap', gapMessage(gap));
   }
 
   /** @param {unknown} error */

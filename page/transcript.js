@@ -1,5 +1,7 @@
 /** The text itself: joins finals into paragraphs, and shows what may still change after them. */
 
+import { durationText } from './clock.js';
+
 const PAUSE_MS = 1_500;
 const LONG_CHARACTERS = 320;
 /** Languages written without spaces between words. */
@@ -88,6 +90,12 @@ export class Transcript {
     this.interim = [];
     for (const run of runs) this.#append(run);
     if (runs.length > 0) this.#pause = event.speech_final !== false;
+  }
+
+  /** Audio without a text, in its place: a reader of a copy has to know. @param {import('./protocol.js').Gap} gap @param {number} baseMs */
+  acceptGap({ from_ms: start_ms, to_ms: end_ms, session_id, n = 0 }, baseMs) {
+    const transcript = `[${durationText(end_ms - start_ms)} missing]`;
+    this.accept({ type: 'transcription', transcript, is_final: true, confidence: 1, session_id, n, start_ms, end_ms }, baseMs);
   }
 
   /** Finals that are void: they will be said again. @param {string} session @param {number} afterN */

@@ -33,7 +33,6 @@ export class Wire {
   #over = false;
   #heardAtMs = 0;
   #sentAtMs = -Infinity;
-  #lookedAtMs = 0;
   #opening = new AbortController();
   #alarm;
 
@@ -113,17 +112,13 @@ export class Wire {
 
   #greet() {
     this.greeted = true;
-    this.#lookedAtMs = this.#heardAtMs;
     this.#look();
     this.hooks.greeted();
   }
 
-  /** Audio is flowing out and nothing has come back for too long. A page that slept itself knows nothing. */
+  /** Audio is flowing out and nothing has come back for too long. */
   #look() {
     const nowMs = this.clock.nowMs();
-    const slept = nowMs - this.#lookedAtMs > 3 * LOOK_MS;
-    if (slept) this.#heardAtMs = nowMs;
-    this.#lookedAtMs = nowMs;
     const sending = nowMs - this.#sentAtMs < SENDING_MS || this.congested;
     if (sending && nowMs - this.#heardAtMs > SILENCE_MS) this.drop();
     else this.#alarm.set(LOOK_MS, () => this.#look());

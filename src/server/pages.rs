@@ -31,6 +31,7 @@ macro_rules! files {
 
 const FILES: &[File] = files![
     "app.js" => "text/javascript; charset=utf-8",
+    "audience.js" => "text/javascript; charset=utf-8",
     "client/backlog.js" => "text/javascript; charset=utf-8",
     "client/backoff.js" => "text/javascript; charset=utf-8",
     "client/credential.js" => "text/javascript; charset=utf-8",

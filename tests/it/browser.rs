@@ -33,7 +33,13 @@ async fn visit(address: &str, wav: &Path, arguments: &[&str]) -> String {
     let folder = format!("{}/tests/clients/browser", env!("CARGO_MANIFEST_DIR"));
     binary::need(&format!("{folder}/node_modules/playwright-core"), "tests/clients/setup");
     let mut command = Command::new(node);
-    command.arg("live_page.mjs").arg(address).arg(wav).args(arguments).current_dir(folder);
+    // Node.js before 22 has its WebSocket behind this.
+    command
+        .args(["--experimental-websocket", "live_page.mjs"])
+        .arg(address)
+        .arg(wav)
+        .args(arguments)
+        .current_dir(folder);
     let finished = binary::run(command, DEADLINE).await;
     assert_eq!(finished.code, Some(0), "{}{}", finished.stdout, finished.stderr);
     finished.stdout
@@ -49,6 +55,12 @@ async fn a_person_speaks_and_reads_their_words() {
 async fn a_lost_connection_loses_no_word() {
     let app = Setup::new().local().start().await;
     println!("{}", scenarios(&app, "lost").await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_room_is_read_along() {
+    let app = Setup::new().local().start().await;
+    println!("{}", scenarios(&app, "room").await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,7 +1,7 @@
 /**
  * Drives the live page in real Chromium, as a person would, against a running service.
  *
- *   node live_page.mjs URL#token=TOKEN WAV [--expect "words of the WAV"] [--out DIR] [--only NAME,NAME]
+ *   node --experimental-websocket live_page.mjs URL#token=TOKEN WAV [--expect "words of the WAV"] [--out DIR] [--only NAME,NAME]
  *                      [--replica URL,PID]... [--exact]
  *
  * With replicas, what happens to them is looked at instead: each scenario may take the first of them

@@ -1,5 +1,9 @@
 /** What must hold for a person in front of the page; each gives a line of facts or throws the reason. */
 
+import { readFileSync } from 'node:fs';
+import { Transcriber } from '../../../page/client/transcriber.js';
+import { CHUNK_SAMPLES } from '../../../page/level.js';
+import { wavSamples } from '../../../page/sample.js';
 import { DESKTOP, PHONE } from './browser.mjs';
 import { Visit, check } from './visit.mjs';
 import { wordErrorRate } from './words.mjs';
@@ -170,4 +174,40 @@ async function phone(setup) {
   return '360 px, light and dark, reduced motion, nothing scrolls sideways';
 }
 
-export const SCENARIOS = { microphone, sample, lost, denied, insecure, token, phone };
+/** A link that lets somebody without an account read along in a room. @param {string} origin @param {string} token @param {string} room */
+async function shareOf(origin, token, room) {
+  const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
+  const answer = await fetch(`${origin}/rooms/${room}/shares`, { method: 'POST', headers, body: '{}' });
+  check(answer.status === 201, `a share was answered ${answer.status}`);
+  return (await answer.json()).token;
+}
+
+/** A program speaks with the same library, and a person without a token reads along. */
+async function room(setup) {
+  const { origin, hash } = new URL(setup.url);
+  const token = new URLSearchParams(hash.slice(1)).get('token') ?? '';
+  const name = `hall-${Date.now()}`;
+  const share = await shareOf(origin, token, name);
+  const view = { ...DESKTOP, colorScheme: 'light', url: `${origin}/app/#room=${name}&share=${share}` };
+  return Visit.with(setup, view, async (visit) => {
+    await visit.untilStatus('Connected');
+    check(!(await visit.page.locator('#record').isVisible()), 'a reader is offered to speak');
+    await visit.checkAccessible('reading along');
+    const transcriber = new Transcriber({ url: origin, token });
+    try {
+      const stream = transcriber.start({ lang: 'en', room: name });
+      const file = readFileSync(setup.wav);
+      const pcm = wavSamples(file.buffer.slice(file.byteOffset, file.byteOffset + file.length));
+      for (let at = 0; at < pcm.length; at += CHUNK_SAMPLES) stream.send(pcm.slice(at, at + CHUNK_SAMPLES));
+      const { outcome } = await stream.stop({ withinMs: 60_000 });
+      check(outcome === 'finished', `the speaker's stream ended as ${outcome}`);
+    } finally {
+      transcriber.close();
+    }
+    await visit.page.waitForFunction(() => !document.querySelector('#body .interim'));
+    await visit.picture('desktop-light-room');
+    return `read along, ${checkWords(setup.expect, await visit.finalText())}`;
+  });
+}
+
+export const SCENARIOS = { microphone, sample, lost, denied, insecure, token, phone, room };

@@ -79,7 +79,7 @@ test('silence while audio flows is death after five seconds, and the session goe
   assert.equal((await second.next('resume')).session_id, 's1');
 });
 
-test('a page that slept takes nobody for dead', async (t) => {
+test('silence before the audio, as after a sleep, is no sign of death', async (t) => {
   const clock = new Hands();
   const { server, client } = await pair(t, { clock });
   const stream = client.start({ lang: 'en' });

@@ -132,6 +132,14 @@ test('the bound in bytes holds as well', async (t) => {
   assert.equal((await second.next('resume')).first_seq, 5);
 });
 
+test('audio that was given up before it was sent would number the rest wrongly: the session is taken up anew', async (t) => {
+  const { server, stream } = await running(t, 1, { keep: { seconds: 0.5 } });
+  for (let mark = 1; mark < 60; mark += 1) stream.send(chunk(mark));
+  const second = await server.caller();
+  const asked = await second.next('resume');
+  assert.deepEqual([asked.next_seq, asked.first_seq, asked.first_ms], [60, 55, 5_500]);
+});
+
 test('a refused resume begins another session with what no final covers, and the gap is told', async (t) => {
   const { server, stream, said, caller } = await running(t, 4, { keep: { seconds: 0.5 } });
   caller.final('s1', 1, 'one', { end_ms: 150 });
