@@ -60,7 +60,7 @@ pub async fn storm(seed: u64) -> anyhow::Result<String> {
 }
 
 /// Whoever talks beside the bad ones hears everything, in one session.
-async fn unharmed(scene: Scene) -> anyhow::Result<String> {
+pub async fn unharmed(scene: Scene) -> anyhow::Result<String> {
     scene.until_words(50, SOON * 2).await?;
     let evidence = scene.judge().await?;
     one_session_each(&evidence)?;

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use anyhow::ensure;
-use testkit::process::Signal;
+use testkit::process::{Haproxy, Signal};
 
 use super::scene::{Scene, lasts, one_session_each, summary, talking};
 use crate::harness::{LONG, SOON, Shape};
 
-/// Replaces each replica in turn, as a rolling deploy does; the longest that one took to go.
+/// Replaces each replica in turn, as a rolling deploy does.
 async fn roll(scene: &mut Scene, cuts: f64) -> anyhow::Result<()> {
     for number in 0..scene.cluster.replicas.len() {
         scene.cluster.signal(number, Signal::Terminate);
@@ -30,6 +30,27 @@ pub async fn rolling_deploy(seed: u64) -> anyhow::Result<String> {
     let began = scene.moment();
     roll(&mut scene, 0.0).await?;
     let silence = scene.silence_since(&began, Duration::from_secs(5))?;
+    scene.until_words(75, SOON * 2).await?;
+    let evidence = scene.judge().await?;
+    one_session_each(&evidence)?;
+    Ok(format!("silent for {silence:.1?}; {}", summary(&evidence)))
+}
+
+/// F42: a balancer that keeps nobody where they are, through the same deploy.
+pub async fn balanced_at_random(seed: u64) -> anyhow::Result<String> {
+    let mut scene = Scene::new(Shape::new(3, seed).with("DRAIN_SECONDS", "8")).await;
+    let doors = scene.cluster.replicas.iter().map(|replica| replica.door.address().port());
+    let balancer = Haproxy::start(&doors.collect::<Vec<_>>())?;
+    for tenant in 1..=4 {
+        let mut plan = scene.cluster.plan(tenant, 1);
+        plan.addresses = vec![balancer.url()];
+        scene.begin(plan).await;
+    }
+    scene.until_acked(2_000).await?;
+    let began = scene.moment();
+    roll(&mut scene, 0.0).await?;
+    scene.cluster.kill(0);
+    let silence = scene.silence_since(&began, Duration::from_secs(6))?;
     scene.until_words(75, SOON * 2).await?;
     let evidence = scene.judge().await?;
     one_session_each(&evidence)?;

@@ -4,6 +4,7 @@
 //! Every fault has the number under which the documents list it. A few run with all other tests;
 //! `make chaos` (`CHAOS=all`) runs all of them and prints a table.
 
+mod audio;
 mod clients;
 mod fleet;
 mod postgres;
@@ -70,8 +71,11 @@ catalogue! {
     F38: "no way to any replica for 10 s, twice" => "the same sessions go on, with all that was said", clients::offline;
     F40: "everybody comes back at once" => "within 10 s, keys fetched at most once", clients::storm;
     F41: "every replica is replaced in turn" => "silent for 5 s at most", fleet::rolling_deploy;
+    F42: "a balancer keeps nobody, replicas are replaced and killed" => "the same sessions go on", fleet::balanced_at_random;
     F45: "bytes that are no WebSocket" => "closed, others untouched", clients::malformed;
     F46: "messages without end, thousands of pings" => "closed, others untouched", clients::oversized;
+    F47: "audio cut anywhere, options and containers that cannot be" => "clear errors, every word, others untouched", audio::strange;
+    F48: "numbered chunks twice and out of order" => "taken once, those ahead refused", audio::out_of_order;
     F53: "the credential ends in mid-stream" => "closed with 4003, resumed with another", clients::token_ends;
     F59: "a second socket claims a session" => "the newest wins, the other hears 4501", replicas::claimed_twice;
     F64: "Redis goes, replicas are replaced, clients are cut" => "every promise holds", fleet::everything;

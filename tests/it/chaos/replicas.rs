@@ -63,7 +63,11 @@ pub async fn frozen(seed: u64) -> anyhow::Result<String> {
     resumed(&scene, 1)?;
     lasts(Duration::from_secs(3)).await;
     scene.cluster.signal(0, Signal::Continue);
-    scene.until_words(MORE, SOON * 2).await?;
+    // What it still believes misleads nobody, itself included.
+    for address in [0, 1] {
+        scene.all_move(address, SOON).await?;
+        scene.until_words(MORE / 3, SOON * 2).await?;
+    }
     let evidence = scene.judge().await?;
     one_session_each(&evidence)?;
     Ok(format!("silent for {silence:.1?}; {}", summary(&evidence)))

@@ -10,6 +10,7 @@ use testkit::{
     oracle::{Row, Text},
     process::{Postgres, Redis, Signal, free_port},
     proxy::Proxy,
+    seed::Dice,
 };
 
 use super::{Ledger, SOON, ServiceProcess, Setup};
@@ -26,10 +27,12 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// So many replicas and a Deepgram that hears numbers and makes a final every second.
+    /// So many replicas and a Deepgram that hears numbers and makes a final about every second; the
+    /// seed decides how often exactly, so that finals end anywhere in a chunk.
     pub fn new(replicas: usize, seed: u64) -> Self {
+        let segment_ms = 610 + Dice::new(seed).below(30) * 20;
         let deepgram = deepgram::Config {
-            longest_segment: Duration::from_secs(1),
+            longest_segment: Duration::from_millis(segment_ms),
             interim_every: Duration::from_millis(250),
             ..deepgram::Config::speaking(Script::numbered_audio())
         };
