@@ -46,7 +46,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::{
     auth::{Authenticator, Secrets},
     lifecycle::Shutdown,
-    limits::{Leases, Limits},
+    limits::{Leases, Limits, Slots},
     model::{Clock, Error, ErrorKind},
     providers::Live,
     rooms::Rooms,
@@ -100,6 +100,8 @@ pub struct LiveService {
     pub checkpoint: Duration,
     /// Who counts the sessions of each account, over all replicas.
     pub leases: Leases,
+    /// Who counts the connections to each provider, over all replicas.
+    pub upstream_slots: Slots,
     /// Sessions that may run on this replica.
     pub slots: Arc<Semaphore>,
 }

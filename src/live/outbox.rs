@@ -140,7 +140,7 @@ fn supersedes(next: &Event, waiting: &Event) -> bool {
         (Event::Transcription(next), Event::Transcription(waiting)) => {
             !waiting.is_final && next.channel == waiting.channel
         }
-        (Event::AudioAck(_), Event::AudioAck(_)) => true,
+        (Event::AudioAck(_), Event::AudioAck(_)) | (Event::Queued(_), Event::Queued(_)) => true,
         _ => false,
     }
 }

@@ -10,8 +10,8 @@ use serde::Serialize;
 pub use close::{Close, Closing};
 pub use retold::Retold;
 pub use session::{
-    AudioAck, Gap, Migrate, Report, SessionEnded, SessionResumed, SessionStarted, SpeechStarted,
-    Transcription, UtteranceEnd,
+    AudioAck, Gap, Migrate, Queued, Report, SessionEnded, SessionResumed, SessionStarted,
+    SpeechStarted, Transcription, UtteranceEnd,
 };
 pub use socket::{Authenticated, Connected, Failure, Notice, TokenExpiring};
 
@@ -32,6 +32,8 @@ pub enum Event {
     Authenticated(Authenticated),
     /// A session is set up with its provider.
     SessionStarted(SessionStarted),
+    /// A session waits for its turn at the provider.
+    Queued(Queued),
     /// A session goes on here.
     SessionResumed(SessionResumed),
     /// A session is over, for those who watch its room.
@@ -66,6 +68,7 @@ impl Event {
             Self::TokenExpiring(_) => "token_expiring",
             Self::Authenticated(_) => "authenticated",
             Self::SessionStarted(_) => "session_started",
+            Self::Queued(_) => "queued",
             Self::SessionResumed(_) => "session_resumed",
             Self::SessionEnded(_) => "session_ended",
             Self::Gap(_) => "gap",
@@ -86,7 +89,7 @@ impl Event {
     pub fn weight(&self) -> Weight {
         match self {
             Self::Transcription(transcription) if !transcription.is_final => Weight::Interim,
-            Self::AudioAck(_) | Self::SpeechStarted(_) => Weight::Passing,
+            Self::AudioAck(_) | Self::SpeechStarted(_) | Self::Queued(_) => Weight::Passing,
             Self::Retold(told) => told.weight(),
             _ => Weight::Kept,
         }
