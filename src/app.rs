@@ -12,11 +12,11 @@ use crate::{
     config::{Config, LiveProvider},
     fleet::Fleet,
     lifecycle::Shutdown,
-    limits::{Leases, Limits},
+    limits::{Leases, Limits, Line, Slots},
     live::{LiveService, Owners, audience::Links},
     model::Clock,
     postgres::Database,
-    providers::{Live, assemblyai::AssemblyAi, deepgram::Deepgram},
+    providers::{Live, assemblyai::AssemblyAi, deepgram, deepgram::Deepgram},
     redis::Redis,
     relay::{self, Relay},
     rooms::{Ground, Rooms},
@@ -100,6 +100,7 @@ impl App {
             checkpoint: config.live.checkpoint,
             leases,
             links: Links::default(),
+            upstream_slots: Slots::new(&lines(&config), &redis, &fleet, &metrics, &shutdown),
             slots: Arc::new(Semaphore::new(config.live.max_sessions)),
         };
         let accounts = Accounts { auth: auth.clone(), limits: limits.clone(), door: door(&live) };
@@ -138,6 +139,12 @@ fn backing(
         metrics: metrics.clone(),
         shutdown: shutdown.clone(),
     }
+}
+
+/// The providers that have no more than so many connections.
+fn lines(config: &Config) -> Vec<(&'static str, Line)> {
+    let streams = config.deepgram_max_streams.and_then(|streams| u32::try_from(streams).ok());
+    streams.map(|streams| (deepgram::PROVIDER, Line::of(streams))).into_iter().collect()
 }
 
 fn rooms(

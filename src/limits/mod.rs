@@ -3,9 +3,11 @@
 mod action;
 mod breaker;
 mod gcra;
+mod holdings;
 mod leases;
 mod limiter;
 mod share;
+mod slots;
 #[cfg(test)]
 mod tests;
 mod verdict;
@@ -14,6 +16,7 @@ use std::sync::Arc;
 
 pub use action::LimitedAction;
 pub use leases::{Lease, Leases};
+pub use slots::{Line, Seek, Seeker, Slot, Slots};
 pub use verdict::Verdict;
 
 use crate::{config::LimitsConfig, fleet::Fleet, model::Plan, redis::Redis, telemetry::Metrics};

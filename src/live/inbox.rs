@@ -37,6 +37,13 @@ struct State {
 }
 
 impl State {
+    fn clear(&mut self) -> u64 {
+        self.bytes = 0;
+        let chunks = self.chunks.len() as u64;
+        self.chunks.clear();
+        chunks
+    }
+
     /// Refuses a chunk that is not the next, of a client that counts as we do.
     fn check(&mut self, seq: Option<u64>) -> Result<(), Refused> {
         let next_seq = self.next_seq;
@@ -133,8 +140,7 @@ impl Inbox {
         let ending = *state.ending.get_or_insert(ending);
         let lease = state.lease.take();
         if ending == Ending::Released {
-            state.chunks.clear();
-            state.bytes = 0;
+            state.clear();
         }
         drop(state);
         match lease {
@@ -180,6 +186,23 @@ impl Inbox {
             }
             self.filled.notified().await;
         }
+    }
+
+    /// Waits until its client has gone, or another owner asks. For its one reader.
+    pub async fn left(&self) {
+        while !matches!(self.ending(), Some(Ending::Parked | Ending::Released)) {
+            self.filled.notified().await;
+        }
+    }
+
+    /// Why no more audio is taken, once that is so.
+    pub fn ending(&self) -> Option<Ending> {
+        self.lock().ending
+    }
+
+    /// Drops what waits; how many chunks that were.
+    pub fn clear(&self) -> u64 {
+        self.lock().clear()
     }
 
     /// Keeps a lease for as long as audio is taken.

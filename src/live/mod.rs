@@ -47,7 +47,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::{
     auth::{Authenticator, Secrets},
     lifecycle::Shutdown,
-    limits::{Leases, Limits},
+    limits::{Leases, Limits, Slots},
     model::{Clock, Error, ErrorKind},
     providers::Live,
     rooms::Rooms,
@@ -103,6 +103,8 @@ pub struct LiveService {
     pub leases: Leases,
     /// Which sessions are stored, for who missed something.
     pub links: audience::Links,
+    /// Who counts the connections to each provider, over all replicas.
+    pub upstream_slots: Slots,
     /// Sessions that may run on this replica.
     pub slots: Arc<Semaphore>,
 }

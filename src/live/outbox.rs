@@ -167,7 +167,7 @@ fn supersedes(next: &Event, waiting: &Event) -> bool {
         (Event::Transcription(next), Event::Transcription(waiting)) => {
             !waiting.is_final && next.channel == waiting.channel
         }
-        (Event::AudioAck(_), Event::AudioAck(_)) => true,
+        (Event::AudioAck(_), Event::AudioAck(_)) | (Event::Queued(_), Event::Queued(_)) => true,
         (Event::Seen(next), Event::Seen(waiting)) => {
             waiting.weight() == Weight::Interim && next.room() == waiting.room()
         }

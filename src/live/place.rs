@@ -1,11 +1,19 @@
-//! A session's place among the live ones: held while audio comes, given up in silence.
+//! A session's place among the live ones, and its slot at the provider: held while audio comes, given
+//! up in silence.
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
-use super::{LiveService, caller::Caller, inbox::Inbox};
+use super::{
+    LiveService,
+    caller::Caller,
+    inbox::{Ending, Inbox},
+    outbox::Outbox,
+    wire::{Event, Queued},
+};
 use crate::{
-    limits::Lease,
+    limits::{Lease, Seek, Seeker, Slot},
     model::{AudioChunk, Error, SessionId},
+    telemetry::metrics::label,
 };
 
 /// Silence on the wire after which others may have the place: a socket that is half open, such as
@@ -14,16 +22,23 @@ pub const SILENCE: Duration = Duration::from_secs(10);
 
 type Seeking = Pin<Box<dyn Future<Output = Result<Lease, Error>> + Send>>;
 
-/// Audio of a session that has a place. The lease lies in the inbox, since it ends at the moment in
-/// which the inbox is closed.
+/// Audio of a session that has a place, and a slot at the provider. The lease lies in the inbox, since
+/// it ends at the moment in which the inbox is closed; the slot stays as long as the last words may
+/// come.
 pub struct Place {
     service: LiveService,
     caller: Arc<Caller>,
     session: SessionId,
     inbox: Arc<Inbox>,
+    outbox: Arc<Outbox>,
     taken: bool,
     /// Kept over calls: a place that is being asked for must not be asked for anew.
     seeking: Option<Seeking>,
+    /// The first audio, which is out of the inbox before anything is taken for it.
+    first: Option<AudioChunk>,
+    slot: Option<Slot>,
+    /// Kept over calls, as its place in the line.
+    seek: Option<Seek>,
 }
 
 impl Place {
@@ -33,8 +48,25 @@ impl Place {
         caller: Arc<Caller>,
         session: SessionId,
         inbox: Arc<Inbox>,
+        outbox: Arc<Outbox>,
     ) -> Self {
-        Self { service, caller, session, inbox, taken: false, seeking: None }
+        Self {
+            service,
+            caller,
+            session,
+            inbox,
+            outbox,
+            taken: false,
+            seeking: None,
+            first: None,
+            slot: None,
+            seek: None,
+        }
+    }
+
+    /// Keeps the first audio until there is a slot for it.
+    pub fn keep(&mut self, first: AudioChunk) {
+        self.first = Some(first);
     }
 
     /// Takes the place if it is not taken; a dropped call goes on with the next.
@@ -58,12 +90,63 @@ impl Place {
     }
 
     /// The next chunk, or `None` once the inbox is closed and empty. Audio that comes after a
-    /// silence has to find a place again.
+    /// silence has to find a place and a slot again.
     pub async fn next(&mut self) -> Result<Option<AudioChunk>, Error> {
-        if !self.taken && self.inbox.has_more().await {
+        while !(self.taken && self.slot.is_some()) && self.has_more().await {
             self.take().await?;
+            if !self.find_slot().await? {
+                self.forsake();
+                return self.service.open().map(|()| None);
+            }
         }
-        Ok(self.inbox.next().await)
+        match self.first.take() {
+            Some(first) => Ok(Some(first)),
+            None => Ok(self.inbox.next().await),
+        }
+    }
+
+    async fn has_more(&mut self) -> bool {
+        self.first.is_some() || self.inbox.has_more().await
+    }
+
+    /// Waits for a slot, and tells the client where it stands; false if the client left meanwhile.
+    /// Who is refused may go on with the session later: none of its audio was heard.
+    async fn find_slot(&mut self) -> Result<bool, Error> {
+        if self.slot.is_some() {
+            return Ok(true);
+        }
+        let Self { service, caller, session, inbox, outbox, seek, .. } = self;
+        let told = |position| {
+            let (session_id, timestamp) = (session.to_string(), service.clock.timestamp());
+            outbox.push(Event::Queued(Queued { session_id, position, timestamp }));
+        };
+        let seek = seek.get_or_insert_with(|| {
+            let seeker = Seeker { session: *session, account: caller.principal.account() };
+            service.upstream_slots.seek(service.live.name(), &seeker)
+        });
+        let found = tokio::select! {
+            found = seek.slot(told) => found,
+            () = inbox.left() => return Ok(false),
+        };
+        self.seek = None;
+        if found.is_err() {
+            self.inbox.close(Ending::Parked);
+            self.forsake();
+        }
+        self.slot = Some(found?);
+        Ok(true)
+    }
+
+    /// Leaves the line, and the audio that waited: who goes on with the session sends it again.
+    fn forsake(&mut self) {
+        self.seek = None;
+        let chunks = self.inbox.clear() + u64::from(self.first.take().is_some());
+        self.service.metrics.audio_dropped.add(chunks, &[label("reason", "unserved")]);
+    }
+
+    /// Gives the slot up while there is no connection that needs it.
+    pub fn rest(&mut self) {
+        self.slot = None;
     }
 
     /// Gives the place up after so long a silence, and says if others took it meanwhile.
@@ -72,5 +155,15 @@ impl Place {
             self.taken = false;
         }
         self.inbox.loss().map_or(Ok(()), Err)
+    }
+}
+
+impl Drop for Place {
+    /// What the next owner takes over is not given back meanwhile.
+    fn drop(&mut self) {
+        if self.inbox.ending() == Some(Ending::Released) {
+            self.slot.take().map(Slot::hand_over);
+            self.seek.take().map(Seek::hand_over);
+        }
     }
 }

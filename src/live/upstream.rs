@@ -88,7 +88,7 @@ struct Open {
 }
 
 impl Upstream {
-    /// Starts to connect at once, for audio that begins at `origin_ms` of the session's.
+    /// Connects as soon as there is audio, which begins at `origin_ms` of the session's.
     #[rustfmt::skip]
     pub fn open(session: SessionId, live: Live, options: StreamOptions, metrics: Metrics, origin_ms: u64) -> Self {
         let mut said = Said::new(options.billed_channels());
@@ -96,7 +96,7 @@ impl Upstream {
         Self {
             session,
             ring: Ring::new(options.format, origin_ms),
-            state: State::Connecting(connect(live.clone(), options.clone())),
+            state: State::Idle,
             recovery: Recovery::default(),
             said,
             voices: Voices::default(),
@@ -133,12 +133,14 @@ impl Upstream {
         self.ring.all_sent() && open.stream.commands.try_send(StreamCommand::Finalize).is_ok()
     }
 
-    /// Lets an idle connection go once everything is covered; the next audio opens another.
-    pub fn rest(&mut self) {
+    /// Lets an idle connection go once everything is covered; the next audio opens another. Whether
+    /// none is left.
+    pub fn rest(&mut self) -> bool {
         let covered = self.ring.end_ms().is_some_and(|end_ms| end_ms <= self.covered_ms);
         if covered && self.ring.all_sent() && matches!(self.state, State::Open(_)) {
             self.state = State::Idle;
         }
+        matches!(self.state, State::Idle)
     }
 
     /// Asks for finals of everything heard so far; false while that has to wait.

@@ -34,7 +34,7 @@ impl Live {
     /// The name on the wire and in metrics.
     pub const fn name(&self) -> &'static str {
         match self {
-            Self::Deepgram(_) => "deepgram",
+            Self::Deepgram(_) => deepgram::PROVIDER,
             Self::AssemblyAi(_) => assemblyai::PROVIDER,
             #[cfg(feature = "local-speech")]
             Self::Local(_) => "local",

@@ -63,6 +63,40 @@ impl Keys {
         format!("{}:{{live}}:since", self.prefix)
     }
 
+    /// Connections to a provider that sessions have, or are about to have.
+    pub fn slots(&self, provider: &str) -> String {
+        format!("{}:{{slots:{provider}}}:held", self.prefix)
+    }
+
+    /// Those of one account. Scripts make the names of other accounts' from [`Self::slots`].
+    pub fn slots_of(&self, provider: &str, account: &str) -> String {
+        format!("{}:{account}", self.slots(provider))
+    }
+
+    /// Since when slots are kept without a gap; gone with them when Redis is emptied.
+    pub fn slots_since(&self, provider: &str) -> String {
+        self.slots_part(provider, "since")
+    }
+
+    /// Sessions that wait for a slot, by the time at which each is forgotten.
+    pub fn slots_waiting(&self, provider: &str) -> String {
+        self.slots_part(provider, "waiting")
+    }
+
+    /// Since when each of them waits, and for which account.
+    pub fn slots_line(&self, provider: &str) -> String {
+        self.slots_part(provider, "line")
+    }
+
+    /// When each account was given a slot last.
+    pub fn slots_served(&self, provider: &str) -> String {
+        self.slots_part(provider, "served")
+    }
+
+    fn slots_part(&self, provider: &str, part: &str) -> String {
+        format!("{}:{{slots:{provider}}}:{part}", self.prefix)
+    }
+
     /// The replicas that are alive, by the time of their last heartbeat.
     pub fn replicas(&self) -> String {
         format!("{}:replicas", self.prefix)

@@ -53,6 +53,14 @@ pub struct Metrics {
     pub limit_checks: Counter<u64>,
     /// Leases of live sessions, by `outcome` and `source`.
     pub leases: Counter<u64>,
+    /// Slots of providers that were asked for, by `provider`, `outcome` and `source`.
+    pub upstream_slots: Counter<u64>,
+    /// Slots that sessions of this replica hold, by `provider`.
+    pub upstream_slots_held: UpDownCounter<i64>,
+    /// Sessions of this replica that wait for a slot, by `provider`.
+    pub upstream_slots_waiting: UpDownCounter<i64>,
+    /// Milliseconds that sessions waited for a slot, by `provider` and `outcome`.
+    pub upstream_slot_wait_ms: Histogram<f64>,
     /// Requests that the edge turned away, by `reason`.
     pub edge_refused: Counter<u64>,
     /// Passwords hashed, compared or refused for want of room, by `outcome`.
@@ -141,6 +149,10 @@ impl Metrics {
             rechecks: counter("rechecks"),
             limit_checks: counter("limit_checks"),
             leases: counter("leases"),
+            upstream_slots: counter("upstream_slots"),
+            upstream_slots_held: gauge("upstream_slots_held"),
+            upstream_slots_waiting: gauge("upstream_slots_waiting"),
+            upstream_slot_wait_ms: milliseconds("upstream_slot_wait_ms"),
             edge_refused: counter("edge_refused"),
             password_hashes: counter("password_hashes"),
             usage_rows: counter("usage_rows"),

@@ -1,18 +1,13 @@
 //! Leases: how many live sessions run at once, of an account and in all, over every replica.
 
-mod keeper;
-mod table;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::{sync::Arc, time::Duration};
 
-use keeper::{Answer, Keeper};
-use table::Named;
+use fred::types::scripts::Script;
 
+use super::holdings::{Hold, Keeper, MARKER, Named, Scope};
 use crate::{
     config::LimitsConfig,
     fleet::{EXPIRY, Fleet},
@@ -32,10 +27,24 @@ struct Caps {
     total: Option<u32>,
 }
 
+/// What one who asks for a lease is answered.
+#[derive(Debug, PartialEq, Eq)]
+enum Answer {
+    /// It is theirs.
+    Granted,
+    /// The account has as many as it may.
+    AccountFull,
+    /// All together are as many as may be.
+    Full,
+    /// Leases were lost, and their owners register first.
+    Paused(Duration),
+}
+
 /// The leases of live sessions. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Leases {
     keeper: Arc<Keeper>,
+    script: Arc<Script>,
     config: Arc<LimitsConfig>,
 }
 
@@ -45,11 +54,8 @@ pub struct Lease(Option<Held>);
 
 #[derive(Debug)]
 struct Held {
-    keeper: Arc<Keeper>,
-    session: SessionId,
-    grant: u64,
+    hold: Hold,
     cap: Option<u32>,
-    lost: Arc<AtomicBool>,
 }
 
 impl Leases {
@@ -62,10 +68,10 @@ impl Leases {
         shutdown: &Shutdown,
     ) -> Self {
         let total_cap = config.live_sessions_total.of(Plan::default());
-        let keeper = Arc::new(Keeper::new(redis, fleet, metrics, total_cap));
-        let (stop, kept) = (shutdown.hard().clone(), keeper.clone());
-        shutdown.spawn(async move { stop.run_until_cancelled(kept.keep()).await });
-        Self { keeper, config: Arc::new(config) }
+        let ground = (redis, fleet, &metrics);
+        let keeper = Keeper::start(Scope::Leases, total_cap, ground, shutdown);
+        let script = Arc::new(Script::from_lua([MARKER, include_str!("acquire.lua")].concat()));
+        Self { keeper, script, config: Arc::new(config) }
     }
 
     /// Takes a lease for a session, or takes it over where the session has one.
@@ -86,11 +92,10 @@ impl Leases {
             return Ok(Lease(None));
         }
         let named = Named { session, account: account.into() };
-        let (grant, lost) = self.keeper.table().ask(&named, caps);
         // From here on whatever happens is undone when this is dropped.
-        let held = Held { keeper: self.keeper.clone(), session, grant, cap: caps.account, lost };
+        let held = Held { hold: Hold::ask(&self.keeper, named, caps.account), cap: caps.account };
         for _ in 0..PATIENCE {
-            match self.keeper.ask_if_there(&named, caps).await {
+            match self.ask(held.hold.named(), caps).await {
                 None => break,
                 Some(Answer::Paused(wait)) => {
                     self.keeper.count("paused", "redis");
@@ -98,15 +103,28 @@ impl Leases {
                 }
                 Some(answer) => {
                     if answer == Answer::Granted {
-                        self.keeper.table().register(session, grant);
+                        held.hold.register();
                     }
                     return held.settle(&answer, "redis");
                 }
             }
         }
-        let replicas = self.keeper.fleet.replicas();
-        let answer = self.keeper.table().share(&named, grant, caps.share(replicas));
+        let answer = held.share(caps.share(self.keeper.replicas()));
         held.settle(&answer, "share")
+    }
+
+    /// What Redis says; nothing if it is away.
+    async fn ask(&self, named: &Named, caps: Caps) -> Option<Answer> {
+        let cap = |cap: Option<u32>| cap.map_or(-1, i64::from).into();
+        let arguments = vec![named.session.to_string().into(), cap(caps.account), cap(caps.total)];
+        let asked = self.keeper.ask(&self.script, &named.account, vec![], arguments);
+        let (word, wait_ms): (String, u64) = asked.await?;
+        Some(match word.as_str() {
+            "granted" => Answer::Granted,
+            "account" => Answer::AccountFull,
+            "total" => Answer::Full,
+            _ => Answer::Paused(Duration::from_millis(wait_ms)),
+        })
     }
 }
 
@@ -119,9 +137,24 @@ impl Caps {
 }
 
 impl Held {
+    /// Grants it out of this replica's own share, if that has room.
+    fn share(&self, shares: Caps) -> Answer {
+        let account = &*self.hold.named().account;
+        let mut table = self.hold.keeper().table();
+        let has_room = |cap: Option<u32>, held: usize| cap.is_none_or(|cap| held < cap as usize);
+        if !has_room(shares.account, table.holders().filter(|of| *of == account).count()) {
+            return Answer::AccountFull;
+        }
+        if !has_room(shares.total, table.holders().count()) {
+            return Answer::Full;
+        }
+        self.hold.share(&mut table);
+        Answer::Granted
+    }
+
     fn settle(self, answer: &Answer, source: &'static str) -> Result<Lease, Error> {
         let outcome = if *answer == Answer::Granted { "granted" } else { "refused" };
-        self.keeper.count(outcome, source);
+        self.hold.keeper().count(outcome, source);
         match answer {
             Answer::Granted => Ok(Lease(Some(self))),
             Answer::AccountFull => Err(too_many(self.cap)),
@@ -130,18 +163,12 @@ impl Held {
     }
 }
 
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.keeper.free(self.session, self.grant);
-    }
-}
-
 impl Lease {
     /// Leaves the lease to the session's next owner, which takes it over; nobody does so within its
     /// expiry, and it is free.
     pub fn hand_over(self) {
         if let Some(held) = &self.0 {
-            held.keeper.table().hand_over(held.session, held.grant);
+            held.hold.hand_over();
         }
     }
 
@@ -149,7 +176,7 @@ impl Lease {
     /// its lease.
     pub fn loss(&self) -> Option<Error> {
         let held = self.0.as_ref()?;
-        held.lost.load(Ordering::Relaxed).then(|| too_many(held.cap))
+        held.hold.is_lost().then(|| too_many(held.cap))
     }
 }
 

@@ -156,7 +156,7 @@ async fn without_redis_each_replica_grants_its_share() {
     let limits = [("LIMIT_LIVE_SESSIONS", "4")];
     let (one, stop_one) = replica(&server, &limits).await;
     let (other, stop_other) = replica(&server, &limits).await;
-    let known = async || one.keeper.fleet.replicas() == 2 && other.keeper.fleet.replicas() == 2;
+    let known = async || one.keeper.replicas() == 2 && other.keeper.replicas() == 2;
     testkit::wait_until("the replicas to know of each other", SOON, known).await.unwrap();
     let mut leases = vec![acquire(&one, "ann").await.unwrap()];
     server.kill().unwrap();

@@ -70,8 +70,8 @@ impl Session {
         if asked {
             self.finalize_asked_ms = self.progress.received_ms;
         }
-        if idle >= self.service.idle {
-            upstream.rest();
+        if idle >= self.service.idle && upstream.rest() {
+            self.place.rest();
         }
     }
 

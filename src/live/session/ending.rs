@@ -22,13 +22,16 @@ impl Session {
         covered_ms: u64,
     ) -> (Outcome, Option<Receipt>) {
         let covered_ms = covered_ms.min(self.left_at_ms.unwrap_or(u64::MAX));
-        // A session that ends by itself is over, unless something else closed its inbox before.
-        let standing = match self.inbox.close(Ending::Stopped) {
+        // A session that ends by itself is over, unless something else closed its inbox before, or
+        // another owner has it, and what it holds.
+        let replaced = matches!(outcome, Outcome::Replaced);
+        let ending = if replaced { Ending::Released } else { Ending::Stopped };
+        let standing = match self.inbox.close(ending) {
             Ending::Stopped => Standing::Over,
             Ending::Parked | Ending::Released => Standing::Parked,
         };
         let report = self.report(covered_ms);
-        let billed_ms = if matches!(outcome, Outcome::Replaced) {
+        let billed_ms = if replaced {
             // What another owner will say again is billed by that one.
             self.tell_standing(Standing::Parked, covered_ms, None).await
         } else {

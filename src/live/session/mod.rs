@@ -85,7 +85,7 @@ impl Session {
         outbox: Arc<Outbox>,
     ) -> Self {
         let Plan { id, room, options, beginning } = plan;
-        let place = Place::new(service.clone(), caller.clone(), id, inbox.clone());
+        let place = Place::new(service.clone(), caller.clone(), id, inbox.clone(), outbox.clone());
         let stands = &beginning.stands;
         Self {
             id,
@@ -178,7 +178,7 @@ impl Session {
         if let Some((from_ms, to_ms)) = self.beginning.gap.take() {
             self.gap(from_ms, to_ms, "client_buffer");
         }
-        self.take(&mut upstream, first);
+        self.place.keep(first);
         let outcome = self.turns(&mut upstream).await;
         let covered_ms = upstream.covered_ms();
         drop(upstream);

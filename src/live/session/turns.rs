@@ -11,7 +11,7 @@ use crate::{
         upstream::{Upstream, Upstreamed},
         wire::{Event, SpeechStarted, UtteranceEnd},
     },
-    model::AudioChunk,
+    model::{AudioChunk, ErrorKind},
     telemetry::{log_patterns, metrics::label},
 };
 
@@ -39,6 +39,9 @@ impl Session {
                         upstream.finish();
                         deadline = Some(Instant::now() + FINISHING);
                         None
+                    }
+                    Err(refusal) if refusal.kind == ErrorKind::Overloaded => {
+                        Some(Outcome::Refused(refusal))
                     }
                     Err(refusal) => Some(Outcome::Failed(refusal)),
                 },

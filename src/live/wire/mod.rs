@@ -12,8 +12,8 @@ pub use audience::{HistoryGap, Joined, RoomStatus, Seen, Viewers};
 pub use close::{Close, Closing};
 pub use retold::Retold;
 pub use session::{
-    AudioAck, Gap, Migrate, Report, SessionEnded, SessionResumed, SessionStarted, SpeechStarted,
-    Transcription, UtteranceEnd,
+    AudioAck, Gap, Migrate, Queued, Report, SessionEnded, SessionResumed, SessionStarted,
+    SpeechStarted, Transcription, UtteranceEnd,
 };
 pub use socket::{Authenticated, Connected, Failure, Notice, TokenExpiring};
 
@@ -34,6 +34,8 @@ pub enum Event {
     Authenticated(Authenticated),
     /// A session is set up with its provider.
     SessionStarted(SessionStarted),
+    /// A session waits for its turn at the provider.
+    Queued(Queued),
     /// A session goes on here.
     SessionResumed(SessionResumed),
     /// A session is over, for those who watch its room.
@@ -78,6 +80,7 @@ impl Event {
             Self::TokenExpiring(_) => "token_expiring",
             Self::Authenticated(_) => "authenticated",
             Self::SessionStarted(_) => "session_started",
+            Self::Queued(_) => "queued",
             Self::SessionResumed(_) => "session_resumed",
             Self::SessionEnded(_) => "session_ended",
             Self::Gap(_) => "gap",
@@ -103,7 +106,9 @@ impl Event {
     pub fn weight(&self) -> Weight {
         match self {
             Self::Transcription(transcription) if !transcription.is_final => Weight::Interim,
-            Self::AudioAck(_) | Self::SpeechStarted(_) | Self::Viewers(_) => Weight::Passing,
+            Self::AudioAck(_) | Self::SpeechStarted(_) | Self::Viewers(_) | Self::Queued(_) => {
+                Weight::Passing
+            }
             Self::Seen(seen) => seen.weight(),
             Self::Retold(told) => told.weight(),
             _ => Weight::Kept,

@@ -117,6 +117,17 @@ pub struct Migrate {
     pub timestamp: String,
 }
 
+/// All connections to the provider are in use: the session waits for its turn.
+#[derive(Clone, Debug, Serialize)]
+pub struct Queued {
+    /// Our id of the session.
+    pub session_id: String,
+    /// Its place among those who wait, from 1; 0 once its turn has come.
+    pub position: u32,
+    /// ISO 8601, UTC.
+    pub timestamp: String,
+}
+
 /// Text of a session.
 #[derive(Clone, Debug, Serialize)]
 pub struct Transcription {

@@ -176,7 +176,9 @@ impl Connection {
                         }
                     }
                     Heard::Summary { audio_ms: total } => audio_ms = Some(total),
-                    Heard::Complaint(what) => log_patterns::stream_complaint("deepgram", &what),
+                    Heard::Complaint(what) => {
+                        log_patterns::stream_complaint(super::PROVIDER, &what)
+                    }
                     Heard::Ignored => {}
                 },
                 Some(Ok(Message::Close(frame))) => return ended(audio_ms, frame.as_ref()),

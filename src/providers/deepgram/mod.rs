@@ -14,6 +14,8 @@ use tokio::sync::mpsc;
 use super::{LiveStream, ProviderError, StreamOptions};
 use crate::{config::DeepgramConfig, lifecycle::Shutdown};
 
+/// The name on the wire and in metrics.
+pub const PROVIDER: &str = "deepgram";
 /// Commands that may wait for the socket; the session keeps the rest in its own ring.
 const COMMANDS: usize = 64;
 /// Events that may wait for the session.
@@ -48,6 +50,6 @@ impl Deepgram {
         let (to_session, events) = mpsc::channel(EVENTS);
         let connection = connection::Connection::new(options, request_id.clone());
         self.shutdown.spawn(connection.run(socket, from_session, to_session));
-        Ok(LiveStream { provider: "deepgram", model, request_id, commands, events })
+        Ok(LiveStream { provider: PROVIDER, model, request_id, commands, events })
     }
 }

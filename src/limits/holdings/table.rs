@@ -1,4 +1,4 @@
-//! The leases of this replica's own sessions, as it knows them whether Redis is there or not.
+//! What this replica's own sessions hold, as it knows it whether Redis is there or not.
 
 use std::{
     collections::HashMap,
@@ -8,19 +8,20 @@ use std::{
     },
 };
 
-use super::{Caps, keeper::Answer};
 use crate::model::SessionId;
 
 /// A session and whose it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Named {
-    pub(super) session: SessionId,
-    pub(super) account: Arc<str>,
+pub struct Named {
+    /// The session.
+    pub session: SessionId,
+    /// The account that pays for it.
+    pub account: Arc<str>,
 }
 
-/// A lease to be renewed.
+/// Something to be renewed.
 #[derive(Debug)]
-pub(super) struct Due {
+pub struct Due {
     pub(super) named: Named,
     pub(super) cap: Option<u32>,
     /// Whether Redis was never told of it.
@@ -28,7 +29,7 @@ pub(super) struct Due {
     grant: u64,
 }
 
-/// How far a lease has come.
+/// How far it has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// Redis is being asked.
@@ -44,27 +45,26 @@ struct Entry {
     account: Arc<str>,
     cap: Option<u32>,
     state: State,
-    /// Tells this lease from an earlier one of the same session.
+    /// Tells it from an earlier one of the same session; counts up.
     grant: u64,
     lost: Arc<AtomicBool>,
 }
 
 /// The table, and what waits to be given back.
 #[derive(Debug, Default)]
-pub(super) struct Table {
+pub struct Table {
     entries: HashMap<SessionId, Entry>,
     freed: Vec<Named>,
     grants: u64,
 }
 
 impl Table {
-    /// Notes that a lease is being asked for; its number, and where its loss will be told.
-    pub(super) fn ask(&mut self, named: &Named, caps: Caps) -> (u64, Arc<AtomicBool>) {
+    /// Notes that a session asks; the number of that, and where its loss will be told.
+    pub(super) fn ask(&mut self, named: &Named, cap: Option<u32>) -> (u64, Arc<AtomicBool>) {
         self.grants += 1;
         let (grant, lost) = (self.grants, Arc::new(AtomicBool::new(false)));
         let account = named.account.clone();
-        let entry =
-            Entry { account, cap: caps.account, state: State::Asked, grant, lost: lost.clone() };
+        let entry = Entry { account, cap, state: State::Asked, grant, lost: lost.clone() };
         self.entries.insert(named.session, entry);
         (grant, lost)
     }
@@ -76,24 +76,26 @@ impl Table {
         }
     }
 
-    /// Grants it out of this replica's own share, if that has room.
-    pub(super) fn share(&mut self, named: &Named, grant: u64, shares: Caps) -> Answer {
-        let held = || self.entries.values().filter(|entry| entry.state != State::Asked);
-        let of_account = held().filter(|entry| entry.account == named.account).count();
-        let has_room = |cap: Option<u32>, held: usize| cap.is_none_or(|cap| held < cap as usize);
-        if !has_room(shares.account, of_account) {
-            return Answer::AccountFull;
-        }
-        if !has_room(shares.total, held().count()) {
-            return Answer::Full;
-        }
-        if let Some(entry) = self.entry(named.session, grant) {
+    /// This replica has granted it.
+    pub(super) fn share(&mut self, session: SessionId, grant: u64) {
+        if let Some(entry) = self.entry(session, grant) {
             entry.state = State::Shared;
         }
-        Answer::Granted
     }
 
-    /// Ends a lease, unless a newer one of its session has taken its place; whether it is to be
+    /// Whose everything is that is held, one account for each.
+    pub fn holders(&self) -> impl Iterator<Item = &str> {
+        let held = self.entries.values().filter(|entry| entry.state != State::Asked);
+        held.map(|entry| &*entry.account)
+    }
+
+    /// Sessions that ask, each with its account and the number of its asking.
+    pub fn asking(&self) -> impl Iterator<Item = (SessionId, &str, u64)> {
+        let asking = self.entries.iter().filter(|(_, entry)| entry.state == State::Asked);
+        asking.map(|(session, entry)| (*session, &*entry.account, entry.grant))
+    }
+
+    /// Ends a hold, unless a newer one of its session has taken its place; whether it is to be
     /// given back.
     pub(super) fn free(&mut self, session: SessionId, grant: u64) -> bool {
         if self.entry(session, grant).is_none() {
@@ -105,7 +107,7 @@ impl Table {
         true
     }
 
-    /// Lets a lease go to another replica: it is neither renewed nor given back here.
+    /// Lets a hold go to another replica: it is neither renewed nor given back here.
     pub(super) fn hand_over(&mut self, session: SessionId, grant: u64) {
         if self.entry(session, grant).is_some() {
             self.entries.remove(&session);
@@ -117,8 +119,8 @@ impl Table {
         std::mem::take(&mut self.freed)
     }
 
-    /// The leases to be renewed.
-    pub(super) fn due(&self) -> Vec<Due> {
+    /// What is to be renewed.
+    pub fn due(&self) -> Vec<Due> {
         let due = |(session, entry): (&SessionId, &Entry)| Due {
             named: Named { session: *session, account: entry.account.clone() },
             cap: entry.cap,

@@ -1,9 +1,9 @@
--- Renews a replica's leases. One that has expired is taken again where there is room; one that Redis
--- forgot, or was never told of, is registered whatever the cap: its session runs.
--- KEYS: the marker, all leases, then of each lease its account's leases.
+-- Renews what a replica's sessions hold. What has expired is taken again where there is room; what
+-- Redis forgot, or was never told of, is registered whatever the cap: its session runs.
+-- KEYS: the marker, all that is held, then of each session what its account holds.
 -- ARGV: the marker seen (0: none), pause, expiry in milliseconds, the cap of all (-1: none), then of
--- each lease its session, the account's cap and whether it must be registered (1).
--- Answers: the marker now, then the numbers of the leases that are lost, from 1.
+-- each its session, the account's cap and whether it must be registered (1).
+-- Answers: the marker now, then the numbers of those who lost it, from 1.
 local seen = tonumber(ARGV[1])
 local id = marker(KEYS[1], seen, tonumber(ARGV[2]))
 local expiry, total_cap = tonumber(ARGV[3]), tonumber(ARGV[4])

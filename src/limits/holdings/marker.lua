@@ -1,9 +1,9 @@
--- What the scripts of leases have in common; it goes before each of them.
+-- What the scripts of what is held have in common; it goes before each of them.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
--- Since when leases are kept without a gap: `id` is when the marker was made, `open` from when on
--- sessions are admitted. Who has seen an older marker (`seen`) knows that leases were lost, and lets
+-- Since when it is kept without a gap: `id` is when the marker was made, `open` from when on
+-- sessions are admitted. Who has seen an older marker (`seen`) knows that something was lost, and lets
 -- their owners register first; in a fleet that has just begun nobody has, and nobody waits.
 local function marker(key, seen, pause)
   local kept = redis.call('HMGET', key, 'id', 'open')
