@@ -1,11 +1,10 @@
-//! Joins the text of a new connection to the finals before it: each word once.
+//! Joins the texts of connections where their audio meets: each word once.
 
 use crate::model::{Segment, Word};
 
 /// The part of a segment that lies after `covered_ms`, if any of it does.
 ///
-/// A new connection is fed from the cursor on, so this only cuts where audio had to be replayed from
-/// further back. A word belongs to the side on which its middle lies.
+/// A word belongs to the side on which its middle lies.
 pub fn after(mut segment: Segment, covered_ms: u64) -> Option<Segment> {
     if segment.start_ms >= covered_ms {
         return Some(segment);
@@ -18,6 +17,23 @@ pub fn after(mut segment: Segment, covered_ms: u64) -> Option<Segment> {
         return None;
     }
     segment.start_ms = covered_ms;
+    segment.transcript = written(&segment.words);
+    Some(segment)
+}
+
+/// The part of a segment that lies before `until_ms`, if any of it does.
+pub fn before(mut segment: Segment, until_ms: u64) -> Option<Segment> {
+    if segment.end_ms <= until_ms {
+        return Some(segment);
+    }
+    if segment.start_ms >= until_ms {
+        return None;
+    }
+    segment.words.retain(|word| u64::midpoint(word.start_ms, word.end_ms) < until_ms);
+    if segment.words.is_empty() {
+        return None;
+    }
+    segment.end_ms = until_ms;
     segment.transcript = written(&segment.words);
     Some(segment)
 }
@@ -64,5 +80,11 @@ mod tests {
         assert_eq!(after(segment(), 450).map(|s| s.transcript), Some("two".into()));
         assert!(after(segment(), 950).is_none());
         assert!(after(segment(), 1000).is_none());
+        assert_eq!(before(segment(), 1000).map(|s| s.transcript), Some("one two".into()));
+        assert_eq!(
+            before(segment(), 450).map(|s| (s.transcript, s.end_ms)),
+            Some(("one".into(), 450))
+        );
+        assert!(before(segment(), 100).is_none());
     }
 }

@@ -6,6 +6,7 @@ use crate::{
         herald::{Lost, Record},
         migration::Step,
         outbox::Letter,
+        upstream::Text,
         wire::{Event, Gap, Migrate, Transcription},
     },
     model::{Error, ErrorKind, Segment},
@@ -14,13 +15,15 @@ use crate::{
 
 impl Session {
     /// Text, interim or final.
-    pub(super) fn text(&mut self, segment: Segment, speakers_reset: bool, covered_ms: u64) {
-        let Some(segment) = self.progress.unsaid(segment) else { return };
+    pub(super) fn text(&mut self, text: Text, covered_ms: u64) {
+        let Some(segment) = self.progress.unsaid(text.segment) else { return };
+        self.progress.hear(&segment);
         let kind = if segment.is_final { "final" } else { "interim" };
         self.service.metrics.transcripts.add(1, &[label("kind", kind)]);
-        let n = self.progress.last_n + 1;
+        let n = self.progress.last_n + 1 + text.ahead;
         let mut transcription = self.transcription(segment.clone(), n);
-        transcription.speakers_reset = speakers_reset;
+        transcription.speakers_reset = text.speakers_reset;
+        transcription.provider = text.provider;
         let event = Event::Transcription(Box::new(transcription));
         if !segment.is_final {
             self.say(n, &event);
