@@ -18,9 +18,14 @@ impl Backoff {
 
     /// The next wait: anything from nothing to the present bound.
     pub fn next_delay(&mut self) -> Duration {
+        self.next_bound().mul_f64(rand::random::<f64>())
+    }
+
+    /// The longest that the next wait may be, for callers with a chance of their own.
+    pub fn next_bound(&mut self) -> Duration {
         let factor = 1_u32.checked_shl(self.attempts.min(30)).unwrap_or(u32::MAX);
         self.attempts = self.attempts.saturating_add(1);
-        self.first.saturating_mul(factor).min(self.longest).mul_f64(rand::random::<f64>())
+        self.first.saturating_mul(factor).min(self.longest)
     }
 
     /// Starts over after a success.

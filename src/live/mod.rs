@@ -17,14 +17,11 @@ pub mod options;
 mod outbox;
 mod outcome;
 mod owners;
-mod pace;
 mod payload;
 mod place;
 mod progress;
-mod recovery;
 mod request;
 mod resumption;
-mod ring;
 mod said;
 mod session;
 #[cfg(test)]
@@ -35,7 +32,6 @@ mod standing;
 mod timeline;
 mod trace;
 mod upstream;
-mod voices;
 pub mod websocket;
 pub mod wire;
 

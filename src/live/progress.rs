@@ -23,6 +23,8 @@ pub struct Progress {
     pub last_n: u64,
     /// Up to where audio came in, in milliseconds of session audio.
     pub received_ms: u64,
+    /// Numbers that speakers were given.
+    pub speakers: u32,
     /// Audio that has no transcript, in milliseconds, by reason.
     pub lost: BTreeMap<String, u64>,
     /// Bytes that the owner before is done with, at the beginning of what comes.
@@ -49,6 +51,7 @@ impl Progress {
             position_bytes: stands.next_seq_bytes,
             last_n: stands.n,
             received_ms: stands.covered_ms,
+            speakers: stands.speakers,
             lost: stands.lost.iter().cloned().collect(),
             excess_bytes: covered_bytes.saturating_sub(stands.next_seq_bytes),
             said: (channels > 1).then(|| Said::resumed(channels, &stands.said_ms)),
@@ -81,6 +84,13 @@ impl Progress {
         }
     }
 
+    /// Notes who spoke.
+    pub fn hear(&mut self, segment: &Segment) {
+        let speakers = segment.words.iter().filter_map(|word| word.speaker);
+        let count = speakers.max().map_or(0, |last| last.saturating_add(1));
+        self.speakers = self.speakers.max(count);
+    }
+
     /// Notes audio that has no transcript.
     pub fn lose(&mut self, lost_ms: u64, reason: &str) {
         *self.lost.entry(reason.to_owned()).or_default() += lost_ms;
@@ -100,6 +110,7 @@ impl Progress {
             next_seq_bytes: if start_ms == 0 { 0 } else { start_bytes },
             billed_ms,
             format: self.raw(),
+            speakers: self.speakers,
             lost: self.lost.clone().into_iter().collect(),
             ..Bookmark::default()
         }

@@ -7,7 +7,7 @@ use crate::model::Segment;
 ///
 /// Channels that are transcribed each by itself have their finals one after the other: when a
 /// connection breaks in between, the audio is sent again for all of them.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Said {
     until_ms: Vec<u64>,
 }

@@ -1,11 +1,10 @@
-//! Joins the text of a new connection to the finals before it: each word once.
+//! Joins the texts of connections where their audio meets: each word once.
 
 use crate::model::{Segment, Word};
 
 /// The part of a segment that lies after `covered_ms`, if any of it does.
 ///
-/// A new connection is fed from the cursor on, so this only cuts where audio had to be replayed from
-/// further back. A word belongs to the side on which its middle lies.
+/// A word belongs to the side on which its middle lies.
 pub fn after(mut segment: Segment, covered_ms: u64) -> Option<Segment> {
     if segment.start_ms >= covered_ms {
         return Some(segment);
@@ -24,7 +23,7 @@ pub fn after(mut segment: Segment, covered_ms: u64) -> Option<Segment> {
 
 /// The part of a segment that lies before `until_ms`, word by word, and where that ends: with the
 /// start of the first word that does not.
-pub fn before(mut segment: Segment, until_ms: u64) -> (Option<Segment>, u64) {
+pub fn off_edge(mut segment: Segment, until_ms: u64) -> (Option<Segment>, u64) {
     let Some(at) = segment.words.iter().position(|word| word.end_ms > until_ms) else {
         let end_ms = segment.end_ms;
         return (Some(segment), end_ms);
@@ -37,6 +36,23 @@ pub fn before(mut segment: Segment, until_ms: u64) -> (Option<Segment>, u64) {
     segment.end_ms = end_ms;
     segment.transcript = written(&segment.words);
     (Some(segment), end_ms)
+}
+
+/// The part of a segment that lies before `until_ms`, if any of it does.
+pub fn before(mut segment: Segment, until_ms: u64) -> Option<Segment> {
+    if segment.end_ms <= until_ms {
+        return Some(segment);
+    }
+    if segment.start_ms >= until_ms {
+        return None;
+    }
+    segment.words.retain(|word| u64::midpoint(word.start_ms, word.end_ms) < until_ms);
+    if segment.words.is_empty() {
+        return None;
+    }
+    segment.end_ms = until_ms;
+    segment.transcript = written(&segment.words);
+    Some(segment)
 }
 
 fn written(words: &[Word]) -> String {
@@ -81,15 +97,21 @@ mod tests {
         assert_eq!(after(segment(), 450).map(|s| s.transcript), Some("two".into()));
         assert!(after(segment(), 950).is_none());
         assert!(after(segment(), 1000).is_none());
+        assert_eq!(before(segment(), 1000).map(|s| s.transcript), Some("one two".into()));
+        assert_eq!(
+            before(segment(), 450).map(|s| (s.transcript, s.end_ms)),
+            Some(("one".into(), 450))
+        );
+        assert!(before(segment(), 100).is_none());
     }
 
     #[test]
     fn a_word_at_the_edge_is_left_to_who_hears_the_rest_of_it() {
-        let (whole, end_ms) = before(segment(), 900);
+        let (whole, end_ms) = off_edge(segment(), 900);
         assert_eq!((whole.map(|s| s.transcript), end_ms), (Some("one two".into()), 1000));
-        let (part, end_ms) = before(segment(), 899);
+        let (part, end_ms) = off_edge(segment(), 899);
         let part = part.expect("a word");
         assert_eq!((part.transcript.as_str(), part.end_ms, end_ms), ("one", 500, 500));
-        assert_eq!(before(segment(), 399), (None, 0));
+        assert_eq!(off_edge(segment(), 399), (None, 0));
     }
 }

@@ -86,6 +86,8 @@ pub enum StreamEvent {
     },
     /// Text, interim or final.
     Transcript(Box<Segment>),
+    /// Something was heard, and there is nothing to say to it yet.
+    Nothing,
     /// Every final up to here has been sent: words or silence.
     Covered {
         /// Milliseconds of this connection's audio.

@@ -138,7 +138,8 @@ impl Client {
             timestamp: self.service.clock.timestamp(),
         });
         let room = claim.room.clone();
-        let beginning = Beginning { stands, claim: Some(claim), finals, gap };
+        let live_seq = Some(wanted.next_seq);
+        let beginning = Beginning { stands, claim: Some(claim), finals, gap, live_seq };
         Ok((Plan { id: facts.session, room, options, beginning }, event, missed))
     }
 }

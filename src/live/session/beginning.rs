@@ -27,6 +27,8 @@ pub struct Beginning {
     pub finals: Vec<Arc<Recorded>>,
     /// Audio that its client no longer has, in milliseconds of session audio.
     pub gap: Option<(u64, u64)>,
+    /// The first chunk that its client says anew, where a session is gone on with.
+    pub live_seq: Option<u64>,
 }
 
 impl Beginning {

@@ -28,7 +28,7 @@ use super::{
     place::Place,
     progress::Progress,
     trace::SessionTrace,
-    upstream::Upstream,
+    upstream::{Origin, Upstream},
 };
 use crate::{
     model::{AudioChunk, AudioFormat, Error, SessionId},
@@ -172,9 +172,12 @@ impl Session {
     async fn stream(mut self, first: AudioChunk) -> (Outcome, Option<Receipt>) {
         let (live, metrics) = (self.service.live.clone(), self.service.metrics.clone());
         let stands = &self.beginning.stands;
-        let covered_ms = stands.covered_ms;
+        let origin = Origin { ms: stands.covered_ms, speakers: stands.speakers };
         let options = self.options.stream.clone();
-        let mut upstream = Upstream::open(self.id, live, options, metrics, covered_ms);
+        let mut upstream = match self.beginning.live_seq {
+            None => Upstream::open(self.id, live, options, metrics),
+            Some(_) => Upstream::resume((self.id, live, metrics), options, origin),
+        };
         if let Some((from_ms, to_ms)) = self.beginning.gap.take() {
             self.gap(from_ms, to_ms, "client_buffer");
         }

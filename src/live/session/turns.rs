@@ -72,6 +72,9 @@ impl Session {
     }
 
     pub(super) fn take(&mut self, upstream: &mut Upstream, mut chunk: AudioChunk) {
+        if self.beginning.live_seq.take_if(|seq| chunk.seq >= *seq).is_some() {
+            upstream.live_from_here();
+        }
         self.progress.trim(&mut chunk);
         if chunk.bytes.is_empty() {
             return;
@@ -86,11 +89,10 @@ impl Session {
 
     fn learn(&mut self, upstream: &mut Upstream, learned: Upstreamed) -> Option<Outcome> {
         match learned {
-            Upstreamed::Opened { model, request_id } => {
+            Upstreamed::Opened { provider, model, request_id } => {
                 tracing::debug!(session = %self.id, model, request_id, "upstream opened");
                 self.finalize_asked_ms = 0;
                 let language = self.options.stream.language;
-                let provider = self.service.live.name();
                 let user = &self.caller.principal.subject;
                 log_patterns::stream_started(
                     self.id,
@@ -107,10 +109,12 @@ impl Session {
                     self.service.metrics.send_latency_ms.record(waited_ms, &[provider]);
                 }
             }
-            Upstreamed::Text { segment, speakers_reset } => {
-                self.text(*segment, speakers_reset, upstream.covered_ms());
+            Upstreamed::Text(text) => self.text(*text, upstream.covered_ms()),
+            Upstreamed::Covered { until_ms, .. } => self.covered(until_ms),
+            Upstreamed::Gap { from_ms, to_ms, reason } => {
+                self.gap(from_ms, to_ms, reason.as_str());
+                self.covered(to_ms);
             }
-            Upstreamed::Covered(until_ms) => self.covered(until_ms),
             Upstreamed::SpeechStarted(at_ms) => {
                 let session_id = self.id.to_string();
                 self.outbox.push(Event::SpeechStarted(SpeechStarted { session_id, at_ms }));

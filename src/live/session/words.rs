@@ -7,6 +7,7 @@ use crate::{
         migration::Step,
         outbox::Letter,
         splice,
+        upstream::Text,
         wire::{Event, Gap, Migrate, Transcription},
     },
     model::{Error, ErrorKind, Segment},
@@ -18,14 +19,16 @@ const EDGE_MS: u64 = 300;
 
 impl Session {
     /// Text, interim or final.
-    pub(super) fn text(&mut self, segment: Segment, speakers_reset: bool, covered_ms: u64) {
-        let unsaid = self.progress.unsaid(segment);
+    pub(super) fn text(&mut self, text: Text, covered_ms: u64) {
+        let unsaid = self.progress.unsaid(text.segment);
         let Some(segment) = unsaid.and_then(|segment| self.leave_edge(segment)) else { return };
+        self.progress.hear(&segment);
         let kind = if segment.is_final { "final" } else { "interim" };
         self.service.metrics.transcripts.add(1, &[label("kind", kind)]);
-        let n = self.progress.last_n + 1;
+        let n = self.progress.last_n + 1 + text.ahead;
         let mut transcription = self.transcription(segment.clone(), n);
-        transcription.speakers_reset = speakers_reset;
+        transcription.speakers_reset = text.speakers_reset;
+        transcription.provider = text.provider;
         let event = Event::Transcription(Box::new(transcription));
         if !segment.is_final {
             self.say(n, &event);
@@ -51,7 +54,7 @@ impl Session {
         }
         let end_ms = segment.end_ms;
         let edge_ms = self.progress.received_ms.saturating_sub(EDGE_MS);
-        let (kept, until_ms) = splice::before(segment, edge_ms);
+        let (kept, until_ms) = splice::off_edge(segment, edge_ms);
         if until_ms < end_ms {
             self.left_at_ms = Some(until_ms);
         }

@@ -131,6 +131,9 @@ impl Parser {
             let until_ms = self.cover(usize::from(channel.unwrap_or(0)), end_ms);
             events.push(StreamEvent::Covered { until_ms });
         }
+        if events.is_empty() {
+            events.push(StreamEvent::Nothing);
+        }
         events
     }
 

@@ -1,0 +1,198 @@
+//! What becomes of audio whose connection broke, was refused, or says nothing.
+
+use std::time::{Duration, Instant};
+
+use super::{AWAY, BUDGET, FINISHING, GapReason, LOST_MS, Lanes, MAX_HELD, Notice, Tie};
+use crate::{
+    live::upstream::lane::Link,
+    providers::{ErrorClass, ProviderError},
+};
+
+/// How long a provider may leave `Finalize` without a final before it counts as mute.
+const MUTE: Duration = Duration::from_secs(10);
+
+impl Lanes {
+    /// A connection was not to be had.
+    pub fn refused(
+        &mut self,
+        link: Link,
+        provider: &'static str,
+        error: ProviderError,
+        now: Instant,
+    ) {
+        let Some(at) = self.index_of(link) else { return };
+        if let Some(delay) = self.failed(at, provider, &error, now) {
+            self.notices.push_back(Notice::Refused { provider, error, delay });
+        }
+    }
+
+    /// Nobody is left who could transcribe a lane.
+    pub fn hopeless(&mut self, link: Link, error: ProviderError) {
+        let Some(at) = self.index_of(link) else { return };
+        if self.lanes[at].until_ms.is_some() && self.ring.is_raw() {
+            self.give_up(at);
+        } else {
+            self.fail(error);
+        }
+    }
+
+    /// Looks at what the time has brought.
+    pub fn tick(&mut self, now: Instant) {
+        for at in (0..self.lanes.len()).rev() {
+            self.watch(at, now);
+        }
+        if self.ring.is_raw() && !self.over {
+            self.budget(now);
+        }
+        if self.finishing.is_some() {
+            self.close_live();
+        }
+        self.settle();
+    }
+
+    fn watch(&mut self, at: usize, now: Instant) {
+        let Some(talk) = self.lanes.get(at).and_then(|lane| lane.tie.talk()) else { return };
+        let mute = talk.finalize_asked.is_some_and(|asked| now >= asked + MUTE);
+        let error = |code, detail| ProviderError::new(ErrorClass::Timeout, code, detail);
+        if mute {
+            self.broke(at, error("mute", "no final came after finalize"), now);
+        } else if talk.ear.is_ignored(now) {
+            self.broke(at, error("ignored", "speech was sent and nothing was said"), now);
+        }
+    }
+
+    /// Gives up what has been tried for long enough.
+    fn budget(&mut self, now: Instant) {
+        let late = self.finishing.is_some_and(|since| now >= since + FINISHING);
+        let stale = self.pushed_at.is_none_or(|pushed| now >= pushed + BUDGET);
+        for at in (0..self.lanes.len()).rev() {
+            let lane = &self.lanes[at];
+            let spent = lane.recovery.lasting(now).is_some_and(|lasting| lasting >= BUDGET);
+            let waits = matches!(lane.tie, Tie::Loose | Tie::Waiting(_));
+            let turn = if lane.until_ms.is_some() { at == 0 } else { stale };
+            if late || (spent && waits && turn) {
+                self.give_up(at);
+            } else if lane.lost.is_some_and(|(from_ms, to_ms)| to_ms - from_ms >= LOST_MS) {
+                self.declare(at);
+            }
+        }
+        let held = |lanes: &Self| lanes.lanes.iter().map(|lane| lane.held.len()).sum::<usize>();
+        while held(self) > MAX_HELD {
+            self.give_up(0);
+            self.settle();
+        }
+    }
+
+    /// Without audio to send, the live lane needs no connection to end.
+    fn close_live(&mut self) {
+        let Some(at) = self.lanes.len().checked_sub(1) else { return };
+        let open = matches!(self.lanes[at].tie, Tie::Open(_) | Tie::Connecting(_));
+        let lane = &self.lanes[at];
+        if lane.until_ms.is_none() && !open && !self.has_more(at) {
+            let covered_ms = lane.covered_ms;
+            self.lanes[at].until_ms = Some(covered_ms);
+        }
+    }
+
+    /// A connection broke in mid-stream.
+    pub(super) fn broke(&mut self, at: usize, error: ProviderError, now: Instant) {
+        let lane = &mut self.lanes[at];
+        let Tie::Open(talk) = std::mem::take(&mut lane.tie) else { return };
+        self.leaving.push(talk.link);
+        let live = lane.until_ms.is_none();
+        // A client waits for the end: who was late with it twice would be again.
+        let late = live && self.finishing.is_some() && error.class == ErrorClass::Timeout;
+        let (provider, fruitful) = (talk.provider, talk.fruitful);
+        let delay = if late && std::mem::replace(&mut self.was_late, true) {
+            self.too_late(at, &error);
+            None
+        } else {
+            self.failed(at, provider, &error, now)
+        };
+        self.notices.push_back(Notice::Broke { provider, error, fruitful, delay });
+    }
+
+    /// The last words did not come.
+    fn too_late(&mut self, at: usize, error: &ProviderError) {
+        if self.ring.is_raw() { self.give_up(at) } else { self.fail(error.clone()) }
+    }
+
+    /// Plans the next attempt; returns how long it waits, if there is one.
+    fn failed(
+        &mut self,
+        at: usize,
+        provider: &'static str,
+        error: &ProviderError,
+        now: Instant,
+    ) -> Option<Duration> {
+        let chance = (self.chance)();
+        self.lanes[at].tie = Tie::Loose;
+        let others = self.lanes.iter().any(|lane| lane.tie.link().is_some());
+        let crowded =
+            others && matches!(error.class, ErrorClass::RateLimited | ErrorClass::Capacity);
+        let at = if crowded { self.go_alone(at) } else { self.join(at) };
+        let lane = &mut self.lanes[at];
+        let delay = if crowded {
+            lane.recovery.failed(now, chance, error.retry_after)
+        } else {
+            lane.failed(provider, error, (now, chance))
+        };
+        let lasting = lane.recovery.lasting(now).unwrap_or_default();
+        // What it was joined to may have a connection of its own.
+        if lane.tie.link().is_none() {
+            lane.tie = Tie::Waiting(now + delay);
+        }
+        if !self.ring.is_raw() && error.class.retryable() && lasting + delay >= BUDGET {
+            self.fail(error.clone());
+            return None;
+        }
+        Some(delay)
+    }
+
+    /// Whether audio may be let go of: the provider is away, and has been for a while. No faster
+    /// than it is spoken, so that a file is not swallowed whole.
+    pub(super) fn may_let_go(&self, now: Instant) -> bool {
+        let lasting = |lane: &super::Lane| lane.recovery.lasting(now);
+        let away = self.lanes.iter().filter_map(lasting).max();
+        let enough =
+            |away: Duration| away >= AWAY && u128::from(self.let_go_ms) <= away.as_millis();
+        self.ring.is_raw() && !self.is_open() && away.is_some_and(enough)
+    }
+
+    /// Lets go of the oldest audio; false where there is none.
+    pub(super) fn let_go(&mut self) -> bool {
+        let Some(lane) = self.lanes.front_mut() else { return false };
+        let Some(begins_ms) = self.ring.let_go(lane.covered_ms) else { return false };
+        let begins_ms = lane.until_ms.map_or(begins_ms, |until_ms| {
+            // Less than a sample's worth of milliseconds lies on the other side.
+            if begins_ms + 1 >= until_ms { until_ms } else { begins_ms }
+        });
+        let from_ms = lane.lost.map_or(lane.covered_ms, |(from_ms, _)| from_ms);
+        self.let_go_ms += begins_ms.saturating_sub(lane.covered_ms);
+        lane.cover(begins_ms);
+        lane.lost = Some((from_ms, lane.covered_ms));
+        self.settle();
+        true
+    }
+
+    /// Declares the rest of a lane lost.
+    pub(super) fn give_up(&mut self, at: usize) {
+        let end_ms = self.end_of(at).or(self.ring.seam_ms());
+        let finishing = self.finishing.is_some();
+        let lane = &mut self.lanes[at];
+        self.leaving.extend(lane.tie.link());
+        lane.tie = Tie::Loose;
+        let reason = match lane.until_ms {
+            Some(_) => GapReason::BackfillFailed,
+            None => GapReason::ProviderAway,
+        };
+        let from_ms = lane.lost.take().map_or(lane.covered_ms, |(from_ms, _)| from_ms);
+        let end_ms = lane.until_ms.or(end_ms).unwrap_or(lane.covered_ms);
+        lane.cover(end_ms);
+        lane.succeeded();
+        if finishing {
+            lane.until_ms.get_or_insert(end_ms);
+        }
+        self.gap(at, from_ms, end_ms, reason);
+    }
+}
