@@ -57,5 +57,6 @@ mod upstream_faults;
 mod upstream_idle;
 mod upstream_oddities;
 mod upstream_refusals;
+mod upstream_slots;
 mod upstream_speakers;
 mod usage_fallback;
