@@ -5,7 +5,7 @@ import { DESKTOP } from './browser.mjs';
 import { Visit, check } from './visit.mjs';
 import { CUT_ERROR_RATE, wordErrorRate, words } from './words.mjs';
 
-const MAX_WORDS_OFF = 2;
+const MAX_WORDS_OFF = 3;
 const AWAY_MS = 3_000;
 const LOST = '.notice[data-subject="connection"]';
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
