@@ -12,13 +12,16 @@ export class Notices {
   }
 
   /**
-   * Shows a message, in place of an earlier one on the same subject.
+   * Shows a message, in place of an earlier one on the same subject; one that says the same stays.
    * @param {string} subject
    * @param {import('./messages.js').Message} message
    * @param {{actions?: Action[], forMs?: number}} [more]
    */
   show(subject, message, { actions = [], forMs } = {}) {
+    const says = `${message.title} ${message.text ?? ''}`;
+    if (!forMs && this.#shown.get(subject)?.dataset.says === says) return;
     const notice = document.createElement('div');
+    notice.dataset.says = says;
     notice.className = 'notice';
     notice.dataset.tone = message.tone;
     notice.dataset.subject = subject;

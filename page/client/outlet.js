@@ -5,12 +5,16 @@ import { Alarm } from './time.js';
 const PUMP_MS = 100;
 /** How much faster than it was spoken kept audio is sent. */
 const PACE = 4;
-/** Pieces of a pump where nobody knows how long they are. */
-const OPAQUE_PIECES = 4;
+/** What a piece counts for where nobody knows how long it is. */
+const OPAQUE_MS = 100;
 
 export class Outlet {
   /** The socket that takes audio just now. @type {import('./wire.js').Wire | null} */
   wire = null;
+  /** Audio that may go now, in milliseconds; less than none after a long piece. */
+  #budgetMs = 0;
+  #pumpedAtMs = -Infinity;
+  #waits = false;
   #alarm;
 
   /**
@@ -21,6 +25,7 @@ export class Outlet {
    */
   constructor(backlog, clock, sent, drained) {
     this.backlog = backlog;
+    this.clock = clock;
     this.sent = sent;
     this.drained = drained;
     this.#alarm = new Alarm(clock);
@@ -34,26 +39,35 @@ export class Outlet {
 
   close() {
     this.wire = null;
+    this.#waits = false;
     this.#alarm.clear();
   }
 
   /** A chunk has come: it goes at once if nothing waits before it. */
   push() {
-    if (this.backlog.waiting === 1) this.#pump();
+    if (!this.#waits) this.#pump();
   }
 
   #pump() {
     const { wire, backlog } = this;
     if (!wire) return;
-    let budget = backlog.shape ? PUMP_MS * PACE : OPAQUE_PIECES;
-    while (budget > 0 && !wire.congested) {
+    this.#earn();
+    while (this.#budgetMs > 0 && !wire.congested) {
       const chunk = backlog.take();
       if (!chunk) break;
       wire.sendAudio(chunk.bytes);
       this.sent(chunk);
-      budget -= backlog.shape ? chunk.endMs - chunk.startMs : 1;
+      this.#budgetMs -= backlog.shape ? chunk.endMs - chunk.startMs : OPAQUE_MS;
     }
-    if (backlog.waiting > 0) this.#alarm.set(PUMP_MS, () => this.#pump());
+    this.#waits = backlog.waiting > 0;
+    if (this.#waits) this.#alarm.set(PUMP_MS, () => this.#pump());
     else this.drained();
+  }
+
+  #earn() {
+    const nowMs = this.clock.nowMs();
+    const earnedMs = (nowMs - this.#pumpedAtMs) * PACE;
+    this.#budgetMs = Math.min(this.#budgetMs + earnedMs, PUMP_MS * PACE);
+    this.#pumpedAtMs = nowMs;
   }
 }

@@ -98,7 +98,6 @@ export class Stream extends Told {
 
   /** Ends it now: words that have not come are not waited for. */
   close() {
-    if (this.phase === 'live' && !this.#stopSent) this.link.wire?.send({ type: 'stop_streaming' });
     this.#end({ outcome: 'closed' });
   }
 
@@ -149,7 +148,7 @@ export class Stream extends Told {
     if (this.phase === 'resuming' && message.type === 'session_resumed') return this.#resumed(message);
     if (message.type === 'error') return this.#failed(message);
     if (this.phase !== 'live' || message.session_id !== this.#held?.id) return;
-    if (message.type !== 'migrate') this.#refusals = 0;
+    this.#refusals = 0;
     if (message.type === 'transcription') this.#words(message);
     else if (message.type === 'gap') this.#numbered(message);
     else if (message.type === 'audio_ack') this.#acked(message);
@@ -287,8 +286,8 @@ export class Stream extends Told {
     const retryInMs = again ? (error.retry_after_ms ?? 0) + jitterMs : undefined;
     this.#refusals += 1;
     if (!told) this.tell('problem', { error, retryInMs });
-    if (retryInMs === undefined) return this.#end({ outcome: 'failed', error });
     this.phase = 'waiting';
+    if (retryInMs === undefined) return this.#end({ outcome: 'failed', error });
     if (error.code === 'shutting_down') this.link.drop();
     else this.answer.set(retryInMs, () => this.#begin());
   }
@@ -311,8 +310,11 @@ export class Stream extends Told {
   /** @param {Omit<StreamEnd, 'lost_ms'>} end */
   #end(end) {
     if (this.phase === 'ended') return;
-    this.phase = 'ended';
     this.#listening.abort();
+    // The socket must be free for the next stream; a session that has yet to be answered cannot be stopped.
+    if (this.phase === 'live' && !this.#stopSent) this.link.wire?.send({ type: 'stop_streaming' });
+    if (this.phase === 'starting' || this.phase === 'resuming') this.link.drop();
+    this.phase = 'ended';
     this.outlet.close();
     this.answer.clear();
     this.patience.clear();

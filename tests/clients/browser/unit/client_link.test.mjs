@@ -37,6 +37,26 @@ test('a lost service is asked at longer and longer waits, more often while someo
   assert.deepEqual(await waits(t, () => 0.5, true), [250, 500, 1_000, ...Array(6).fill(URGENT_CAP_MS / 2)]);
 });
 
+test('a connection that has lasted is lost as if for the first time', async (t) => {
+  const clock = new Hands();
+  const { server, client } = await pair(t, { clock, random: () => 1 });
+  server.refusals = [0, 1].map(() => ({ status: 500, body: {} }));
+  const told = [];
+  client.addEventListener('state', ({ detail }) => detail.state === 'waiting' && told.push(detail.retryInMs));
+  client.connect();
+  for (const [at, lastedMs] of [[1], [2], [3, 4_000], [4, 6_000]]) {
+    if (lastedMs) {
+      const caller = await server.caller();
+      await until(() => client.state === 'connected', 'a connection');
+      clock.advance(lastedMs);
+      caller.cut();
+    }
+    await until(() => told.length === at, `wait ${at}`);
+    clock.advance(told.at(-1));
+  }
+  assert.deepEqual(told, [500, 1_000, 2_000, 500]);
+});
+
 test('a service that says when to come back is not asked before', async (t) => {
   const clock = new Hands();
   const { server, client } = await pair(t, { clock, random: () => 0 });

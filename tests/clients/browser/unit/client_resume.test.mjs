@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { chunk, listen, pair, until } from '../scripted.mjs';
+import { Hands, chunk, listen, pair, until } from '../scripted.mjs';
 
 const resumed = (next_seq, last_n, more = {}) => ({
   session_id: 's1', room: 's1', resume_token: 'second', provider: 'local', language: 'en', next_seq, from_ms: next_seq * 100, last_n, recovered: true, ...more,
@@ -246,4 +246,47 @@ test('a session that is refused again and again is given up', async (t) => {
     caller.say('error', { code: 'rate_limited', message: 'too many sessions', retryable: true, session_id: `s${count}` });
   }
   assert.equal((await stream.ended).error.code, 'rate_limited');
+});
+
+test('audio longer than a message is sent in pieces, and none stays behind', async (t) => {
+  const { stream, caller } = await running(t, 0);
+  stream.send(new Int16Array(100_000).fill(7));
+  await caller.hears(4);
+  assert.deepEqual(caller.lengths, [32_000, 32_000, 32_000, 4_000]);
+});
+
+test('kept audio goes out at four times real time', async (t) => {
+  const clock = new Hands();
+  const { server, client } = await pair(t, { clock });
+  const stream = client.start({ lang: 'en' });
+  for (let mark = 0; mark < 20; mark += 1) stream.send(chunk(mark));
+  const caller = await server.caller();
+  await caller.begin('s1');
+  await caller.hears(4);
+  for (const count of [8, 12, 16, 20]) {
+    assert.equal(caller.heard.length, count - 4);
+    clock.advance(100);
+    await caller.hears(count);
+  }
+  stream.send(chunk(20));
+  await until(() => stream.backlog.waiting === 1, 'what is ahead of its time');
+  clock.advance(100);
+  stream.send(chunk(21));
+  await caller.hears(22);
+});
+
+test('a stream that is closed leaves a socket on which the next can start', async (t) => {
+  const { server, client } = await pair(t);
+  const early = client.start({ lang: 'en' });
+  const first = await server.caller();
+  await first.next('start_streaming');
+  early.close();
+  const stream = client.start({ lang: 'fr' });
+  const second = await server.caller();
+  assert.equal((await second.begin('s2')).lang, 'fr');
+  await until(() => stream.live, 'the session');
+  stream.close();
+  await second.next('stop_streaming');
+  client.start({ lang: 'de' });
+  assert.equal((await second.begin('s3')).lang, 'de');
 });
