@@ -39,11 +39,11 @@ pub async fn offline(seed: u64) -> anyhow::Result<String> {
 
 /// F40: everybody comes back at once.
 pub async fn storm(seed: u64) -> anyhow::Result<String> {
-    const CROWD: u16 = 40;
+    const CROWD: u16 = 24;
     let mut scene = Scene::new(Shape::new(2, seed)).await;
     for number in 0..CROWD {
         let plan = scene.cluster.plan(number % 4 + 1, number).at(usize::from(number % 2));
-        scene.begin(plan).await;
+        scene.begin_alone(plan).await;
     }
     scene.until_acked(1_000).await?;
     let fetched = scene.cluster.tenant.jwks_fetches();

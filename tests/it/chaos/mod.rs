@@ -13,6 +13,7 @@ mod redis;
 mod replicas;
 mod run;
 mod scene;
+mod viewers;
 
 use futures_util::{FutureExt, future::LocalBoxFuture};
 
@@ -69,6 +70,7 @@ catalogue! {
     F34: "the provider sends garbage" => "sessions go on", provider::garbled;
     F35: "the provider does not answer the close" => "a bounded wait, and every word", provider::never_closed;
     F38: "no way to any replica for 10 s, twice" => "the same sessions go on, with all that was said", clients::offline;
+    F39: "a viewer reads a thousand bytes a second" => "let go, and back where it was", viewers::slow;
     F40: "everybody comes back at once" => "within 10 s, keys fetched at most once", clients::storm;
     F41: "every replica is replaced in turn" => "silent for 5 s at most", fleet::rolling_deploy;
     F42: "a balancer keeps nobody, replicas are replaced and killed" => "the same sessions go on", fleet::balanced_at_random;
@@ -78,6 +80,7 @@ catalogue! {
     F48: "numbered chunks twice and out of order" => "taken once, those ahead refused", audio::out_of_order;
     F53: "the credential ends in mid-stream" => "closed with 4003, resumed with another", clients::token_ends;
     F59: "a second socket claims a session" => "the newest wins, the other hears 4501", replicas::claimed_twice;
+    F63: "a crowd watches, its speakers' replica dies, no database" => "all are back where they were", viewers::crowd;
     F64: "Redis goes, replicas are replaced, clients are cut" => "every promise holds", fleet::everything;
 }
 

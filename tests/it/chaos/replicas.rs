@@ -23,6 +23,7 @@ async fn and_an_older_client(scene: &mut Scene, lost_ms: u64) {
     let plan = scene.cluster.plan(9, 1).old();
     scene.allowed.insert((9, 1), Allowed { lost_ms, ..Allowed::default() });
     scene.begin(plan).await;
+    scene.watch(9).await;
 }
 
 fn resumed(scene: &Scene, least: usize) -> anyhow::Result<()> {

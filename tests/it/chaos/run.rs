@@ -55,6 +55,11 @@ fn seed() -> u64 {
     given.unwrap_or_else(Dice::fresh_seed)
 }
 
+/// Whether faults are run on purpose, on a machine that does nothing else.
+pub fn is_chosen() -> bool {
+    std::env::var_os("CHAOS").is_some()
+}
+
 /// The faults that `CHAOS` names: `all`, or numbers such as `F1,F8`. None where it is unset.
 fn chosen() -> Vec<&'static Fault> {
     let Some(wish) = std::env::var_os("CHAOS") else { return Vec::new() };

@@ -9,11 +9,13 @@ use anyhow::ensure;
 use futures_util::future::join_all;
 use testkit::{
     caller::{Caller, Plan},
-    history::{Session, Spoken},
+    history::{Session, Spoken, Viewed},
     oracle::{self, Allowed, Evidence, Rule},
     seed::Dice,
+    viewer::Viewer,
 };
 
+use super::run;
 use crate::harness::{Cluster, LONG, Shape};
 
 /// How long usage may take to be written once a run is over.
@@ -24,6 +26,7 @@ pub struct Scene {
     pub cluster: Cluster,
     pub dice: Dice,
     pub callers: Vec<Caller>,
+    pub viewers: Vec<Viewer>,
     pub allowed: BTreeMap<(u16, u16), Allowed>,
     /// Sessions that others than speakers had, whose bill nobody judges.
     pub ignored: Vec<String>,
@@ -33,7 +36,8 @@ impl Scene {
     pub async fn new(shape: Shape) -> Self {
         let dice = Dice::new(shape.seed);
         let cluster = Cluster::start(shape).await;
-        Self { cluster, dice, callers: Vec::new(), allowed: BTreeMap::new(), ignored: Vec::new() }
+        let (callers, viewers) = (Vec::new(), Vec::new());
+        Self { cluster, dice, callers, viewers, allowed: BTreeMap::new(), ignored: Vec::new() }
     }
 
     /// Cuts clients off, each with that probability.
@@ -43,15 +47,32 @@ impl Scene {
         }
     }
 
-    /// Somebody begins to speak.
+    /// Somebody begins to speak in the room of their tenant.
     pub async fn begin(&mut self, plan: Plan) {
+        let room = room(plan.tenant);
+        self.begin_alone(plan.in_room(&room)).await;
+    }
+
+    /// Somebody begins to speak, where nobody watches unless the plan says so.
+    pub async fn begin_alone(&mut self, plan: Plan) {
         self.callers.push(Caller::start(plan).await);
     }
 
-    /// So many tenants begin to speak at the first replica, one session each.
+    /// So many tenants begin to speak at the first replica, one session each, and their rooms are
+    /// watched.
     pub async fn begin_many(&mut self, tenants: u16) {
         for tenant in 1..=tenants {
             self.begin(self.cluster.plan(tenant, 1)).await;
+            self.watch(tenant).await;
+        }
+    }
+
+    /// Somebody watches a tenant's room at each of the first two replicas.
+    pub async fn watch(&mut self, tenant: u16) {
+        for address in 0..self.cluster.replicas.len().min(2) {
+            let name = format!("{tenant}-{address}");
+            let watch = self.cluster.watch(tenant, &name, &room(tenant)).at(address);
+            self.viewers.push(Viewer::start(watch).await);
         }
     }
 
@@ -63,6 +84,17 @@ impl Scene {
         fits: impl Fn(&Spoken) -> bool,
     ) -> anyhow::Result<()> {
         let waits = self.callers.iter().map(|caller| caller.wait(what, deadline, &fits));
+        join_all(waits).await.into_iter().collect()
+    }
+
+    /// Waits until every viewer's history fits.
+    pub async fn until_all_watch(
+        &self,
+        what: &str,
+        deadline: Duration,
+        fits: impl Fn(&Viewed) -> bool,
+    ) -> anyhow::Result<()> {
+        let waits = self.viewers.iter().map(|viewer| viewer.wait(what, deadline, &fits));
         join_all(waits).await.into_iter().collect()
     }
 
@@ -105,8 +137,10 @@ impl Scene {
         join_all(waits).await.into_iter().collect()
     }
 
-    /// The longest that a speaker heard no text after `moment`, which must not be over `limit`.
+    /// The longest that a speaker heard no text after `moment`, which must not be over `limit`. A
+    /// machine that is busy with other tests may take longer.
     pub fn silence_since(&self, moment: &Moment, limit: Duration) -> anyhow::Result<Duration> {
+        let limit = if run::is_chosen() { limit } else { limit * 3 };
         let mut longest = Duration::ZERO;
         for (caller, at) in self.callers.iter().zip(&moment.0) {
             let silence = caller.read(|spoken| spoken.longest_silence(*at, limit * 2));
@@ -125,6 +159,7 @@ impl Scene {
     pub async fn judge(&self) -> anyhow::Result<Evidence> {
         let finishing = self.callers.iter().map(|caller| caller.finish(LONG));
         let spoken = join_all(finishing).await;
+        let look = |viewers: &[Viewer]| viewers.iter().map(|one| one.read(Viewed::clone)).collect();
         let mut evidence = Evidence {
             spoken,
             texts: self.cluster.logs(),
@@ -135,21 +170,36 @@ impl Scene {
         let violations = loop {
             evidence.billed = self.cluster.billed().await;
             evidence.billed.retain(|row| !self.ignored.contains(&row.session));
+            evidence.viewed = look(&self.viewers);
             let violations = oracle::check(&evidence);
-            let waits = violations.iter().any(|one| one.rule == Rule::Bill);
+            let late = [Rule::Bill, Rule::Viewers];
+            let waits = violations.iter().any(|one| late.contains(&one.rule));
             if !waits || Instant::now() > until {
                 break violations;
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         };
         if violations.is_empty() {
+            nothing_missed(&evidence)?;
             return Ok(evidence);
         }
         let said: Vec<_> = violations.iter().take(20).map(ToString::to_string).collect();
-        let stories: Vec<_> = evidence.spoken.iter().map(Spoken::story).collect();
+        let speakers = evidence.spoken.iter().map(Spoken::story);
+        let stories: Vec<_> = speakers.chain(evidence.viewed.iter().map(Viewed::story)).collect();
         let count = violations.len();
         anyhow::bail!("{count} violations:\n{}\n{}", said.join("\n"), stories.join("\n"))
     }
+}
+
+/// The room of a tenant.
+pub fn room(tenant: u16) -> String {
+    format!("room-{tenant}")
+}
+
+/// That no viewer was told that something is missing.
+fn nothing_missed(evidence: &Evidence) -> anyhow::Result<()> {
+    let missed = evidence.viewed.iter().find(|viewed| viewed.unrecovered > 0);
+    missed.map_or(Ok(()), |viewed| Err(anyhow::anyhow!("it missed something: {}", viewed.story())))
 }
 
 /// How long a fault lasts.
@@ -180,5 +230,11 @@ pub fn summary(evidence: &Evidence) -> String {
     let returns: usize = evidence.spoken.iter().map(Spoken::returns).sum();
     let sessions: usize = evidence.spoken.iter().map(|spoken| spoken.sessions.len()).sum();
     let billed: u64 = evidence.billed.iter().map(|row| row.to_ms - row.from_ms).sum();
-    format!("{frames} words in {sessions} sessions, {returns} resumes, {billed} ms billed")
+    let joins: u64 = evidence.viewed.iter().map(|viewed| viewed.joins).sum();
+    let missed: u64 = evidence.viewed.iter().map(|viewed| viewed.unrecovered).sum();
+    let viewers = evidence.viewed.len();
+    format!(
+        "{frames} words in {sessions} sessions, {returns} resumes, {billed} ms billed, \
+         {viewers} viewers joined {joins} times ({missed} not recovered)"
+    )
 }

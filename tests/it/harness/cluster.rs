@@ -11,6 +11,7 @@ use testkit::{
     process::{Postgres, Redis, Signal, free_port},
     proxy::Proxy,
     seed::Dice,
+    viewer::Watch,
 };
 
 use super::{Ledger, SOON, ServiceProcess, Setup};
@@ -197,6 +198,11 @@ impl Cluster {
         let mut plan = Plan::new(&self.doors(), &self.token(tenant), tenant, session);
         plan.seed = self.seed ^ (u64::from(tenant) << 32) ^ (u64::from(session) << 48);
         plan
+    }
+
+    /// Somebody of a tenant who watches a room, and begins at the first replica.
+    pub fn watch(&self, tenant: u16, name: &str, room: &str) -> Watch {
+        Watch::new(&self.doors(), &self.token(tenant), tenant, name, room)
     }
 
     /// What is billed, read past every proxy; none while the database is away.

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -19,6 +19,8 @@ const WIDE: usize = 1024 * 1024;
 /// The same on a narrow way.
 const NARROW: usize = 4096;
 const READ: usize = 16 * 1024;
+/// Bytes that the kernel takes in of a target beyond these.
+const RECEIVED: u32 = 32 * 1024;
 
 /// Carries bytes both ways until both ends are done; whatever else happens resets both.
 pub(super) async fn carry(client: TcpStream, shared: &Shared, cut: &CancellationToken) {
@@ -40,7 +42,10 @@ pub(super) async fn carry(client: TcpStream, shared: &Shared, cut: &Cancellation
 async fn reach(shared: &Shared) -> Result<TcpStream, Error> {
     let mut mode = shared.mode.subscribe();
     mode.wait_for(|mode| !mode.up.held).await.map_err(|_| Error::from(ErrorKind::NotConnected))?;
-    let server = TcpStream::connect(shared.target()).await?;
+    let socket = TcpSocket::new_v4()?;
+    // A client that reads slowly is felt by the target, and not megabytes later.
+    socket.set_recv_buffer_size(RECEIVED)?;
+    let server = socket.connect(shared.target()).await?;
     server.set_nodelay(true)?;
     Ok(server)
 }

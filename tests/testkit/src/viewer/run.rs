@@ -26,8 +26,8 @@ pub(super) struct Run {
     address: usize,
     failures: u32,
     asked_wait: Duration,
-    /// Where it goes on: a resume's payload.
-    place: Option<Value>,
+    /// Where it goes on: a resume's payload. At first the room's beginning.
+    place: Value,
 }
 
 impl Run {
@@ -39,7 +39,7 @@ impl Run {
             address: watch.first,
             failures: 0,
             asked_wait: Duration::ZERO,
-            place: None,
+            place: json!({ "epoch": 0, "offset": 0 }),
             watch,
         }
     }
@@ -63,10 +63,7 @@ impl Run {
         self.note(What::Dials(address.clone()));
         self.failures += 1;
         let mut line = Line::open(&address, &self.watch.token).await?;
-        let mut ask = json!({ "type": "join", "room": self.watch.room });
-        if let Some(place) = &self.place {
-            ask["resume"] = place.clone();
-        }
+        let ask = json!({ "type": "join", "room": self.watch.room, "resume": self.place });
         line.tell(&ask).await?;
         loop {
             match timeout(PATIENCE, line.hear()).await? {
@@ -83,12 +80,12 @@ impl Run {
     }
 
     fn joined(&mut self, told: &Value) {
-        let missed = self.place.is_some() && told["recovered"] != true;
         self.history.update(|history| {
             history.joins += 1;
-            history.unrecovered += u64::from(missed);
+            history.unrecovered += u64::from(told["recovered"] != true);
         });
-        self.place = Some(json!({ "epoch": told["epoch"], "offset": told["offset"] }));
+        self.place["epoch"] = told["epoch"].clone();
+        self.place["offset"] = told["offset"].clone();
         let mut told = told.clone();
         for said in told["snapshot"].as_array().into_iter().flatten() {
             self.hear(said);
@@ -135,12 +132,9 @@ impl Run {
 
     fn hear_text(&mut self, told: &Value) {
         if told["offset"].is_u64() {
-            self.place = Some(json!({
-                "epoch": told["epoch"],
-                "offset": told["offset"],
-                "session_id": told["session_id"],
-                "n": told["n"],
-            }));
+            for field in ["epoch", "offset", "session_id", "n"] {
+                self.place[field] = told[field].clone();
+            }
         }
         let at = self.began.elapsed();
         self.history.update(|history| {
