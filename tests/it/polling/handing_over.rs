@@ -5,6 +5,7 @@ use testkit::{
     numbered::NumberedAudio,
     raw_ws::{RawSocket, Received},
 };
+use tokio::time::timeout;
 
 use super::{Session, relayed, session::hear_out, setup};
 use crate::{
@@ -61,6 +62,15 @@ async fn carried(replicas: &[TestApp]) -> RawSocket {
     socket
 }
 
+/// Thirty chunks, which the owner has taken in.
+async fn speak(socket: &mut RawSocket, owner: &TestApp) {
+    for number in 0..30 {
+        socket.send_text(&chunk(number)).await.expect("sent");
+    }
+    let taken = async || owner.metric("audio_chunks_total", &[]) == 30;
+    testkit::wait_until("the audio to be taken in", SOON, taken).await.expect("taken in");
+}
+
 async fn assert_no_socket(app: &TestApp) {
     let gone = async || app.metric("sockets", &[]) == 0;
     testkit::wait_until("the socket to be gone", SOON, gone).await.expect("gone");
@@ -68,13 +78,9 @@ async fn assert_no_socket(app: &TestApp) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_drain_of_the_replica_that_carries_delivers_the_last_words() {
-    let mut replicas = setup().with("DRAIN_SECONDS", "4").start_many(2).await;
+    let mut replicas = setup().with("DRAIN_SECONDS", "8").start_many(2).await;
     let mut socket = carried(&replicas).await;
-    for number in 0..30 {
-        socket.send_text(&chunk(number)).await.expect("sent");
-    }
-    let taken = async || replicas[0].metric("audio_chunks_total", &[]) == 30;
-    testkit::wait_until("the audio to be taken in", SOON, taken).await.expect("taken in");
+    speak(&mut socket, &replicas[0]).await;
     replicas.remove(1).running.stop().await;
     let heard = hear_out(&mut socket).await;
     let heard: Vec<_> = heard.lines().filter_map(message).collect();
@@ -91,11 +97,14 @@ async fn a_drain_of_the_replica_that_carries_delivers_the_last_words() {
 async fn the_hard_stop_cuts_what_is_carried() {
     let replicas = setup().start_many(2).await;
     let mut socket = carried(&replicas).await;
-    replicas[1].running.app.shutdown.abort();
+    // With a session under way even a word of the drain could end nothing so soon.
+    speak(&mut socket, &replicas[0]).await;
+    let shutdown = &replicas[1].running.app.shutdown;
+    shutdown.abort();
     let heard = hear_out(&mut socket).await;
     assert!(!heard.contains("closing"), "cut, and not by its own replica: {heard}");
     assert_no_socket(&replicas[0]).await;
-    replicas[1].running.app.shutdown.wait().await;
+    timeout(SOON, shutdown.wait()).await.expect("nothing is carried on");
 }
 
 /// Only replicas tell each other to let a session go.
