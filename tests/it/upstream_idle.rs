@@ -131,7 +131,8 @@ async fn a_close_that_is_not_answered_is_repeated() {
     oracle::assert_whole(&heard, 10);
 }
 
-/// `CloseStream` is never answered: the client is told within a bound, and nobody waits on.
+/// `CloseStream` is never answered: what has no transcript is declared within a bound, and nobody
+/// waits on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_close_that_is_never_answered_ends() {
     let app = numbered_app().await;
@@ -140,8 +141,12 @@ async fn a_close_that_is_never_answered_ends() {
     oracle::speak(&mut client, NumberedAudio::linear16(1, 1), 0..10).await;
     oracle::stop(&mut client).await;
     let heard = oracle::until_stopped(&mut client, Duration::from_secs(15)).await;
-    let errors: Vec<_> = oracle::named(&heard, "error").collect();
-    assert_eq!((errors.len(), &errors[0]["code"]), (1, &json!("timeout")));
+    let gaps: Vec<_> = oracle::named(&heard, "gap").collect();
+    assert_eq!((gaps.len(), &gaps[0]["reason"]), (1, &json!("provider_away")));
+    assert_eq!((&gaps[0]["from_ms"], &gaps[0]["to_ms"]), (&json!(0), &json!(1000)));
+    let report = &heard.last().expect("the end")["report"];
+    assert_eq!(report["lost"]["provider_away"], 1000);
+    assert_eq!(oracle::named(&heard, "error").count(), 0);
     let gone = async || app.deepgram().open_streams() == 0;
     testkit::wait_until("the end of every stream", SOON, gone).await.expect("nobody waits");
 }
