@@ -51,7 +51,8 @@ impl Lanes {
     }
 
     fn watch(&mut self, at: usize, now: Instant) {
-        let Some(talk) = self.lanes.get(at).and_then(|lane| lane.tie.talk()) else { return };
+        let talk = self.lanes.get_mut(at).and_then(|lane| lane.tie.talk_mut());
+        let Some(talk) = talk else { return };
         let mute = talk.finalize_asked.is_some_and(|asked| now >= asked + MUTE);
         let error = |code, detail| ProviderError::new(ErrorClass::Timeout, code, detail);
         if mute {
@@ -171,6 +172,7 @@ impl Lanes {
         self.let_go_ms += begins_ms.saturating_sub(lane.covered_ms);
         lane.cover(begins_ms);
         lane.lost = Some((from_ms, lane.covered_ms));
+        self.free();
         self.settle();
         true
     }
@@ -194,5 +196,6 @@ impl Lanes {
             lane.until_ms.get_or_insert(end_ms);
         }
         self.gap(at, from_ms, end_ms, reason);
+        self.free();
     }
 }

@@ -127,6 +127,7 @@ impl Lanes {
             self.leaving.extend(lane.tie.link());
             lane.tie = Tie::Loose;
         }
+        self.free();
         self.settle();
     }
 

@@ -252,8 +252,8 @@ impl Lanes {
             if let Some(head) = self.lanes.front_mut() {
                 self.out.extend(head.held.drain(..));
             }
+            self.free();
         }
-        self.free();
         if self.lanes.is_empty() && !self.over {
             self.over = true;
             self.out.push_back(Upstreamed::Finished);

@@ -88,13 +88,16 @@ impl Ring {
         let offset = |ms: u64| self.format.ms_to_bytes(ms).unwrap_or(0);
         let needed: Vec<_> =
             needed.iter().map(|(from, until)| (offset(*from), offset(*until))).collect();
-        let mut freed = 0;
-        self.kept.retain(|kept| {
-            let needed = needed.iter().any(|(from, until)| kept.end() > *from && kept.at < *until);
-            freed += if needed { 0 } else { kept.chunk.bytes.len() as u64 };
-            needed
-        });
-        self.kept_bytes -= freed;
+        let is_needed =
+            |kept: &Kept| needed.iter().any(|(from, until)| kept.end() > *from && kept.at < *until);
+        while let Some(kept) = self.kept.pop_front_if(|kept| !is_needed(kept)) {
+            self.kept_bytes -= kept.chunk.bytes.len() as u64;
+        }
+        // Holes are made by several ranges only.
+        if needed.len() > 1 {
+            self.kept.retain(|kept| is_needed(kept));
+            self.kept_bytes = self.kept.iter().map(|kept| kept.chunk.bytes.len() as u64).sum();
+        }
     }
 
     pub(super) fn let_go(&mut self, ms: u64) -> Option<u64> {
