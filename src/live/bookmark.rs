@@ -52,6 +52,9 @@ pub struct Bookmark {
     pub format: Option<RawFormat>,
     /// Numbers that speakers were given.
     pub speakers: u32,
+    /// Where audio was declared lost that usage has not reached yet, from when until when.
+    #[serde(default)]
+    pub gaps: Vec<(u64, u64)>,
     /// Audio that was declared lost, in milliseconds, by reason.
     pub lost: Vec<(String, u64)>,
 }

@@ -162,8 +162,12 @@ impl Drop for Place {
     /// What the next owner takes over is not given back meanwhile.
     fn drop(&mut self) {
         if self.inbox.ending() == Some(Ending::Released) {
-            self.slot.take().map(Slot::hand_over);
-            self.seek.take().map(Seek::hand_over);
+            if let Some(slot) = self.slot.take() {
+                slot.hand_over();
+            }
+            if let Some(seek) = self.seek.take() {
+                seek.hand_over();
+            }
         }
     }
 }

@@ -27,6 +27,8 @@ pub struct Progress {
     pub speakers: u32,
     /// Audio that has no transcript, in milliseconds, by reason.
     pub lost: BTreeMap<String, u64>,
+    /// Where that lies, as far as usage has not reached it.
+    gaps: Vec<(u64, u64)>,
     /// Bytes that the owner before is done with, at the beginning of what comes.
     excess_bytes: u64,
     /// What each channel has said, where each is transcribed by itself: they are covered together.
@@ -53,6 +55,7 @@ impl Progress {
             received_ms: stands.covered_ms,
             speakers: stands.speakers,
             lost: stands.lost.iter().cloned().collect(),
+            gaps: stands.gaps.clone(),
             excess_bytes: covered_bytes.saturating_sub(stands.next_seq_bytes),
             said: (channels > 1).then(|| Said::resumed(channels, &stands.said_ms)),
         }
@@ -91,9 +94,11 @@ impl Progress {
         self.speakers = self.speakers.max(count);
     }
 
-    /// Notes audio that has no transcript.
-    pub fn lose(&mut self, lost_ms: u64, reason: &str) {
-        *self.lost.entry(reason.to_owned()).or_default() += lost_ms;
+    /// Notes audio that has no transcript, and up to where usage is durable.
+    pub fn lose(&mut self, (from_ms, to_ms): (u64, u64), reason: &str, billed_ms: u64) {
+        *self.lost.entry(reason.to_owned()).or_default() += to_ms.saturating_sub(from_ms);
+        self.gaps.retain(|(_, to_ms)| *to_ms > billed_ms);
+        self.gaps.push((from_ms, to_ms));
     }
 
     /// Where the session stands once everything up to `covered_ms` is told.
@@ -111,6 +116,7 @@ impl Progress {
             billed_ms,
             format: self.raw(),
             speakers: self.speakers,
+            gaps: self.gaps.iter().copied().filter(|(_, to_ms)| *to_ms > billed_ms).collect(),
             lost: self.lost.clone().into_iter().collect(),
             ..Bookmark::default()
         }

@@ -240,7 +240,7 @@ impl World {
         };
         if let Some((from_ms, to_ms)) = gap {
             assert!(to_ms <= self.dropped_ms + 1, "no more is lost than the client let go of");
-            owner.progress.lose(to_ms - from_ms, "client_buffer");
+            owner.progress.lose((from_ms, to_ms), "client_buffer", 0);
             let (n, item) = owner.number(Item { from_ms, to_ms, is_gap: true });
             self.said.insert(n, item);
         }

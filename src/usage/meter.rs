@@ -28,6 +28,8 @@ pub(super) struct Cursor {
     /// Up to where it is in Postgres, as far as this replica knows. What is beyond is written anew
     /// each time, so that a Redis that loses its memory loses no running session's usage.
     written_ms: AtomicU64,
+    /// Audio that is never billed, from when until when.
+    skipped: Mutex<Vec<(u64, u64)>>,
     /// Its entry in Redis, which the next one takes the place of.
     waiting_id: Mutex<Option<String>>,
     finished: AtomicBool,
@@ -40,6 +42,8 @@ pub(super) struct Entry {
     pub(super) cursor: Arc<Cursor>,
     pub(super) from_ms: u64,
     pub(super) until_ms: u64,
+    /// Parts of it that are never billed.
+    pub(super) skipped: Vec<(u64, u64)>,
     pub(super) at: NaiveDateTime,
     pub(super) finished: bool,
 }
@@ -62,6 +66,7 @@ impl Cursor {
             target_at_micros: AtomicI64::new(now.timestamp_micros()),
             durable_ms: watch::Sender::new(billed_ms),
             written_ms: AtomicU64::new(billed_ms),
+            skipped: Mutex::default(),
             waiting_id: Mutex::default(),
             finished: AtomicBool::new(false),
             waiting: AtomicBool::new(false),
@@ -75,13 +80,28 @@ impl Cursor {
         let finished = self.finished.load(Ordering::SeqCst);
         let until_ms = self.target_ms.load(Ordering::SeqCst);
         let at = DateTime::from_timestamp_micros(self.target_at_micros.load(Ordering::SeqCst));
+        let from_ms = self.written_ms.load(Ordering::SeqCst);
         Entry {
-            from_ms: self.written_ms.load(Ordering::SeqCst),
+            from_ms,
             until_ms,
+            skipped: self.skipped_after(from_ms),
             at: at.map_or(self.started_at, |at| at.naive_utc()),
             finished,
             cursor: Arc::clone(self),
         }
+    }
+
+    /// What is never billed, as far as it is not done with.
+    fn skipped_after(&self, from_ms: u64) -> Vec<(u64, u64)> {
+        let mut skipped = self.skipped.lock().unwrap_or_else(PoisonError::into_inner);
+        skipped.retain(|(_, to_ms)| *to_ms > from_ms);
+        skipped.clone()
+    }
+
+    /// Notes ranges that are never billed.
+    pub(super) fn skip(&self, ranges: &[(u64, u64)]) {
+        let mut skipped = self.skipped.lock().unwrap_or_else(PoisonError::into_inner);
+        skipped.extend_from_slice(ranges);
     }
 
     /// A session as another process left it, with a range that is to be written.
@@ -102,6 +122,7 @@ impl Cursor {
 
     /// Takes another range of the same session in.
     pub(super) fn reach(&self, other: &Entry) {
+        self.skip(&other.skipped);
         self.written_ms.fetch_min(other.from_ms, Ordering::SeqCst);
         self.target_ms.fetch_max(other.until_ms, Ordering::SeqCst);
         self.finished.fetch_or(other.finished, Ordering::SeqCst);
@@ -241,6 +262,11 @@ impl Meter {
         if !self.queue.push(&self.cursor) {
             self.queue.count_rows("deferred", 1);
         }
+    }
+
+    /// Never bills that range, whatever is counted around it. To be said before it is counted.
+    pub fn skip(&self, from_ms: u64, to_ms: u64) {
+        self.cursor.skip(&[(from_ms, to_ms)]);
     }
 
     /// Tells up to where usage is in the table, or waits for it in Redis, in milliseconds.

@@ -60,11 +60,13 @@ pub(super) async fn write(
 /// Billed ranges by session, in order.
 type Billed = HashMap<Uuid, Vec<(u64, u64)>>;
 
-/// The parts of the entry that no row bills yet.
+/// The parts of the entry that no row bills yet, and that are to be billed at all.
 fn unbilled<'a>(entry: &'a Entry, user_id: i32, billed: &Billed) -> Vec<Row<'a>> {
     let billed = billed.get(&entry.cursor.start.session_id.0).map_or(&[][..], Vec::as_slice);
+    let mut others = [billed, &entry.skipped, &[(entry.until_ms, entry.until_ms)]].concat();
+    others.sort_unstable();
     let (mut from_ms, mut rows) = (entry.from_ms, Vec::new());
-    for (start, end) in billed.iter().copied().chain([(entry.until_ms, entry.until_ms)]) {
+    for (start, end) in others {
         let until_ms = start.min(entry.until_ms);
         if until_ms > from_ms {
             rows.push(Row { entry, user_id, from_ms, until_ms });

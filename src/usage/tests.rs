@@ -169,7 +169,8 @@ async fn the_hard_shutdown_does_not_wait_for_an_absent_server() {
 
 pub(super) fn entry(cursor: &Arc<Cursor>, from_ms: u64, until_ms: u64) -> Entry {
     let at = cursor.started_at;
-    Entry { cursor: Arc::clone(cursor), from_ms, until_ms, at, finished: false }
+    let skipped = Vec::new();
+    Entry { cursor: Arc::clone(cursor), from_ms, until_ms, skipped, at, finished: false }
 }
 
 #[tokio::test]

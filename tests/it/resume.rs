@@ -188,6 +188,13 @@ async fn audio_that_the_client_no_longer_has_is_a_gap_and_unbilled() {
     assert!(said.ends_with(&expected), "{said:?}");
     let report = &heard.last().expect("the stop")["report"];
     assert_eq!(report["lost"]["client_buffer"].as_u64(), Some(lost_ms));
+    let billed = "SELECT sum(range_end_ms - range_start_ms)::bigint FROM usage_logs";
+    let expected = 4000 - lost_ms as i64;
+    let is_billed = async || apps[1].sql::<Option<i64>>(billed).await == Some(expected);
+    testkit::wait_until("all but the gap to be billed", SOON, is_billed).await.expect("billed");
+    let within =
+        "SELECT count(*) FROM usage_logs WHERE range_start_ms < 3000 AND range_end_ms > 2000";
+    assert_eq!(apps[1].sql::<i64>(within).await, 0, "nothing of the gap is billed");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -114,7 +114,7 @@ impl Search {
     /// Asks Redis, or this replica's own share while it is away.
     async fn ask(&mut self, bound: u32) -> Answer {
         let Some(hold) = &self.hold else { return Answer::Full };
-        let answer = match self.pool.ask(hold.named(), bound, self.since_ms).await {
+        match self.pool.ask(hold.named(), bound, self.since_ms).await {
             Some((answer, since_ms)) => {
                 (self.since_ms, self.source) = (since_ms, "redis");
                 if answer == Answer::Granted {
@@ -126,8 +126,7 @@ impl Search {
                 self.source = "share";
                 self.pool.share(hold, bound)
             }
-        };
-        answer
+        }
     }
 
     fn is_late(&self) -> bool {

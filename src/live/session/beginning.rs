@@ -98,7 +98,10 @@ impl Session {
             provider: self.service.live.name(),
         };
         let keeper = self.options.store.then(|| self.service.transcripts.keep(kept));
-        self.meter = Some(self.service.usage.resume(start, self.beginning.stands.billed_ms));
+        let meter = self.service.usage.resume(start, self.beginning.stands.billed_ms);
+        // What its owners before declared lost, and had not counted past.
+        self.beginning.stands.gaps.iter().for_each(|(from_ms, to_ms)| meter.skip(*from_ms, *to_ms));
+        self.meter = Some(meter);
         let Some(publisher) = self.publisher() else { return };
         let ground = herald::Ground {
             session: self.id,
@@ -126,7 +129,11 @@ impl Session {
 
     /// Where the session stands once everything up to `covered_ms` is told.
     pub(super) fn bookmark(&self, covered_ms: u64) -> Bookmark {
-        let billed_ms = self.meter.as_ref().map_or(0, |meter| *meter.durable_ms().borrow());
-        self.progress.bookmark(self.service.owners.replica(), covered_ms, billed_ms)
+        self.progress.bookmark(self.service.owners.replica(), covered_ms, self.billed_ms())
+    }
+
+    /// Up to where usage is durable, in milliseconds of session audio.
+    pub(super) fn billed_ms(&self) -> u64 {
+        self.meter.as_ref().map_or(0, |meter| *meter.durable_ms().borrow())
     }
 }

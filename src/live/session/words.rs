@@ -64,7 +64,11 @@ impl Session {
     /// Audio that has no transcript, in its place among the finals.
     pub(super) fn gap(&mut self, from_ms: u64, to_ms: u64, reason: &'static str) {
         let lost_ms = to_ms.saturating_sub(from_ms);
-        self.progress.lose(lost_ms, reason);
+        let billed_ms = self.billed_ms();
+        self.progress.lose((from_ms, to_ms), reason, billed_ms);
+        if let Some(meter) = &self.meter {
+            meter.skip(from_ms, to_ms);
+        }
         self.service.metrics.audio_lost_ms.add(lost_ms, &[label("reason", reason)]);
         let event = Event::Gap(Gap {
             session_id: self.id.to_string(),

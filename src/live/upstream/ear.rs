@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     fn tone(amplitude: i16, ms: usize) -> Vec<u8> {
-        let sample = |at: usize| if at / 20 % 2 == 0 { amplitude } else { -amplitude };
+        let sample = |at: usize| if (at / 20).is_multiple_of(2) { amplitude } else { -amplitude };
         (0..ms * 16).flat_map(|at| sample(at).to_le_bytes()).collect()
     }
 

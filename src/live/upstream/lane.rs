@@ -10,9 +10,6 @@ use super::{
 };
 use crate::{live::said::Said, providers::ProviderError};
 
-/// Failures in a row after which another provider is preferred.
-const TIRED_AFTER: u32 = 2;
-
 /// The number of a connection, which is never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Link(pub u64);
@@ -77,8 +74,6 @@ pub struct Talk {
     pub close_sent: bool,
     /// When finals of everything were asked for, if none came since.
     pub finalize_asked: Option<Instant>,
-    /// Whether anything was heard through it.
-    pub fruitful: bool,
 }
 
 /// One stretch. The last of a session is live: it has no end yet.
@@ -104,8 +99,6 @@ pub struct Lane {
     pub lost: Option<(u64, u64)>,
     /// Providers that cannot have this audio, and why.
     pub avoided: Vec<(&'static str, ProviderError)>,
-    /// The provider that failed last, and how often in a row.
-    pub failures: Option<(&'static str, u32)>,
 }
 
 impl Lane {
@@ -145,7 +138,6 @@ impl Lane {
     pub fn succeeded(&mut self) {
         self.recovery.succeeded();
         self.avoided.clear();
-        self.failures = None;
     }
 
     /// Counts a failure; returns how long to wait before the next attempt.
@@ -155,18 +147,11 @@ impl Lane {
         error: &ProviderError,
         (now, chance): (Instant, f64),
     ) -> Duration {
-        let before = self.failures.filter(|(failed, _)| *failed == provider);
-        self.failures = Some((provider, before.map_or(1, |(_, times)| times + 1)));
         let delay = self.recovery.failed(now, chance, error.retry_after);
         if error.class.retryable() {
             return delay;
         }
         self.avoided.push((provider, error.clone()));
         Duration::ZERO
-    }
-
-    /// A provider that has failed so often that another would be better.
-    pub fn tired_of(&self) -> Option<&'static str> {
-        self.failures.filter(|(_, times)| *times >= TIRED_AFTER).map(|(provider, _)| provider)
     }
 }

@@ -20,8 +20,6 @@ pub type Attempt = BoxFuture<'static, Result<LiveStream, ProviderError>>;
 pub struct Slot {
     /// Its number.
     pub link: Link,
-    /// Who is at the other end.
-    pub provider: &'static str,
     state: State,
 }
 
@@ -46,8 +44,8 @@ pub enum Moment {
 
 impl Slot {
     /// A connection in the making.
-    pub fn new(link: Link, provider: &'static str, attempt: Attempt) -> Self {
-        Self { link, provider, state: State::Connecting(attempt) }
+    pub fn new(link: Link, attempt: Attempt) -> Self {
+        Self { link, state: State::Connecting(attempt) }
     }
 
     /// Hands a command over, if it is open and has room.

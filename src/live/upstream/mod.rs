@@ -169,10 +169,9 @@ impl Upstream {
             return self.lanes.hopeless(link, error);
         }
         let (live, options) = (self.live.clone(), self.options.clone());
-        let provider = live.name();
         let attempt = async move { live.open(&options).await }.boxed();
         if let Some(slot) = self.slots.iter_mut().find(|slot| slot.is_none()) {
-            *slot = Some(Slot::new(link, provider, attempt));
+            *slot = Some(Slot::new(link, attempt));
         }
     }
 
@@ -244,7 +243,6 @@ impl Upstream {
             Notice::Refused { provider, error, delay } => {
                 self.tell_of(provider, &error, Some(delay.as_millis() as u64));
             }
-            Notice::Proved(_) => {}
         }
     }
 

@@ -177,7 +177,7 @@ impl Connection {
                     }
                     Heard::Summary { audio_ms: total } => audio_ms = Some(total),
                     Heard::Complaint(what) => {
-                        log_patterns::stream_complaint(super::PROVIDER, &what)
+                        log_patterns::stream_complaint(super::PROVIDER, &what);
                     }
                     Heard::Ignored => {}
                 },

@@ -21,6 +21,8 @@ struct Range {
     at: NaiveDateTime,
     from_ms: u64,
     until_ms: u64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    skipped: Vec<(u64, u64)>,
     finished: bool,
 }
 
@@ -41,6 +43,7 @@ impl Sealed {
             at: entry.at,
             from_ms: entry.from_ms,
             until_ms: entry.until_ms,
+            skipped: entry.skipped.clone(),
             finished: entry.finished,
         };
         self.secrets.seal(Purpose::Usage, &self.name, &range)
@@ -53,8 +56,9 @@ impl Sealed {
         if bounds.0 > bounds.1 || bounds.1 > i64::MAX.cast_unsigned() {
             return None;
         }
-        let Range { start, started_at, at, finished, .. } = range;
+        let Range { start, started_at, at, skipped, finished, .. } = range;
         let cursor = Cursor::restored(start.storable(), started_at, at, bounds, finished);
+        cursor.skip(&skipped);
         Some(Arc::new(cursor).take())
     }
 }

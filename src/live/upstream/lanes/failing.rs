@@ -103,14 +103,14 @@ impl Lanes {
         let live = lane.until_ms.is_none();
         // A client waits for the end: who was late with it twice would be again.
         let late = live && self.finishing.is_some() && error.class == ErrorClass::Timeout;
-        let (provider, fruitful) = (talk.provider, talk.fruitful);
+        let provider = talk.provider;
         let delay = if late && std::mem::replace(&mut self.was_late, true) {
             self.too_late(at, &error);
             None
         } else {
             self.failed(at, provider, &error, now)
         };
-        self.notices.push_back(Notice::Broke { provider, error, fruitful, delay });
+        self.notices.push_back(Notice::Broke { provider, error, delay });
     }
 
     /// The last words did not come.

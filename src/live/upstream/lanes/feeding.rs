@@ -22,8 +22,6 @@ const FINALIZE_MS: u64 = 10_000;
 pub struct Request {
     /// Providers that cannot have this audio, and why.
     pub avoided: Vec<(&'static str, ProviderError)>,
-    /// A provider that has failed so often that another would be better.
-    pub tired_of: Option<&'static str>,
 }
 
 /// A connection that was made.
@@ -61,7 +59,7 @@ impl Lanes {
         self.next_link += 1;
         let lane = &mut self.lanes[at];
         lane.tie = Tie::Connecting(link);
-        let request = Request { avoided: lane.avoided.clone(), tired_of: lane.tired_of() };
+        let request = Request { avoided: lane.avoided.clone() };
         Some(Order::Connect(link, request))
     }
 
@@ -115,13 +113,6 @@ impl Lanes {
         }
     }
 
-    /// Whoever was asked for a connection has none to give for so long.
-    pub fn postponed(&mut self, link: Link, until: Instant) {
-        if let Some(at) = self.index_of(link) {
-            self.lanes[at].tie = Tie::Waiting(until);
-        }
-    }
-
     /// A connection is open: the live lane's new one leaves behind what is too long to wait for.
     pub fn opened(&mut self, link: Link, opening: Opening, now: Instant) {
         let Some(at) = self.index_of(link) else { return self.leaving.push(link) };
@@ -146,7 +137,6 @@ impl Lanes {
             speakers: self.voices.renew(),
             close_sent: false,
             finalize_asked: None,
-            fruitful: false,
         }));
         let Opening { provider, model, request_id } = opening;
         self.out.push_back(Upstreamed::Opened { provider, model, request_id });

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Lanes, Notice, SLACK_MS};
+use super::{Lanes, SLACK_MS};
 use crate::{
     live::{
         splice,
@@ -47,9 +47,6 @@ impl Lanes {
     fn answered(&mut self, at: usize) {
         let Some(talk) = self.lanes[at].tie.talk_mut() else { return };
         talk.ear.answered();
-        if !std::mem::replace(&mut talk.fruitful, true) {
-            self.notices.push_back(Notice::Proved(talk.provider));
-        }
     }
 
     /// A connection's time in session audio, unless it lies beyond all audio that it was sent:

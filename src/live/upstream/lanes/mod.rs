@@ -72,8 +72,6 @@ pub enum Notice {
         provider: &'static str,
         /// Why.
         error: ProviderError,
-        /// Whether anything was heard through it.
-        fruitful: bool,
         /// When the next attempt is due, if there is one.
         delay: Option<Duration>,
     },
@@ -86,12 +84,11 @@ pub enum Notice {
         /// When the next attempt is due.
         delay: Duration,
     },
-    /// A connection proved good: something was heard.
-    Proved(&'static str),
 }
 
 /// The session's audio, its lanes, and what is to be told.
 #[derive(Debug)]
+#[expect(clippy::struct_field_names, reason = "lanes are what it is made of")]
 pub struct Lanes {
     options: StreamOptions,
     ring: Ring,
