@@ -67,8 +67,7 @@ impl App {
         shutdown: Shutdown,
     ) -> anyhow::Result<Self> {
         let metrics = Metrics::new().context("metrics could not be set up")?;
-        let spans =
-            export::start(&config.telemetry).context("the exporter of spans could not start")?;
+        let spans = export::start(&config.telemetry).context("spans cannot be exported")?;
         let database = Database::new(&config.database).context("DATABASE_URL is unusable")?;
         let redis = Redis::connect(&config.redis, &shutdown).context("REDIS_URL is unusable")?;
         let backing = backing(&config, (&database, &redis, &metrics), &shutdown);
