@@ -1,8 +1,14 @@
 //! As many connections as Deepgram allows, over all replicas: who has to wait knows its place, loses
 //! no word, and can leave at any time.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
-use testkit::{numbered::NumberedAudio, raw_ws::RawSocket};
+use testkit::{
+    deepgram::{Action, Config, Fault},
+    numbered::NumberedAudio,
+    raw_ws::RawSocket,
+};
 
 use crate::{
     harness::{Setup, TestApp, doors},
@@ -230,4 +236,29 @@ async fn a_silent_session_leaves_its_slot_to_others_and_finds_another() {
     oracle::assert_whole(&silent.heard, CHUNKS + 10);
     let opened = apps[0].metric("upstream_connects_total", &["opened"]);
     assert!(opened == 2, "{opened} connections, one before the silence and one after");
+}
+
+/// What a broken connection missed is made up for beside it, where there is a slot for that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_connection_needs_a_slot_of_its_own() {
+    let config = || Config { longest_segment: Duration::from_secs(600), ..numbered() };
+    for cap in [1, 2] {
+        let app = setup(&cap.to_string()).deepgram(config()).start().await;
+        app.deepgram().plan(vec![Fault::at_audio(Duration::from_millis(3990), Action::Drop)]);
+        let mut talk = Talk::new(&app, ANN).await;
+        let mut most = (0, 0);
+        for number in 0..90 {
+            talk.speak(number..number + 1).await;
+            most.0 = most.0.max(app.deepgram().open_streams() as i64);
+            most.1 = most.1.max(app.metric("upstream_slots_held", &[]));
+            if number >= 40 {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+        assert_eq!(most, (cap, cap));
+        until_sum(std::slice::from_ref(&app), "upstream_slots_held", &[], 1).await;
+        talk.stop().await;
+        talk.until(|it| it["type"] == "streaming_stopped").await;
+        oracle::assert_whole(&talk.heard, 90);
+    }
 }

@@ -28,7 +28,7 @@ use super::{
     place::Place,
     progress::Progress,
     trace::SessionTrace,
-    upstream::{Origin, Upstream},
+    upstream::{Origin, Spare, Upstream},
 };
 use crate::{
     model::{AudioChunk, AudioFormat, Error, SessionId},
@@ -178,6 +178,8 @@ impl Session {
             None => Upstream::open(self.id, live, options, metrics),
             Some(_) => Upstream::resume((self.id, live, metrics), options, origin),
         };
+        let account = self.caller.principal.account();
+        upstream.borrow_from(Spare { slots: self.service.upstream_slots.clone(), account });
         if let Some((from_ms, to_ms)) = self.beginning.gap.take() {
             self.gap(from_ms, to_ms, "client_buffer");
         }

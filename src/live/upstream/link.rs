@@ -7,19 +7,22 @@ use tokio::time::sleep;
 
 use super::{lane::Link, lanes::Outgoing};
 use crate::{
+    limits,
     model::AudioChunk,
     providers::{
         CloseReason, Closed, ErrorClass, LiveStream, ProviderError, StreamCommand, StreamEvent,
     },
 };
 
-/// A connection that is being made.
-pub type Attempt = BoxFuture<'static, Result<LiveStream, ProviderError>>;
+/// A connection that is being made, with a slot of its own where it is the second.
+pub type Attempt = BoxFuture<'static, Result<(LiveStream, Option<limits::Slot>), ProviderError>>;
 
 /// One connection.
 pub struct Slot {
     /// Its number.
     pub link: Link,
+    /// Its own, where another connection has the session's.
+    pub extra: Option<limits::Slot>,
     state: State,
 }
 
@@ -45,7 +48,7 @@ pub enum Moment {
 impl Slot {
     /// A connection in the making.
     pub fn new(link: Link, attempt: Attempt) -> Self {
-        Self { link, state: State::Connecting(attempt) }
+        Self { link, extra: None, state: State::Connecting(attempt) }
     }
 
     /// Hands a command over, if it is open and has room.
@@ -60,8 +63,9 @@ impl Slot {
     pub async fn next(&mut self, outgoing: Outgoing) -> Moment {
         match &mut self.state {
             State::Connecting(attempt) => {
-                let connected = attempt.await.map(|stream| {
+                let connected = attempt.await.map(|(stream, extra)| {
                     let told = (stream.model.clone(), stream.request_id.clone());
+                    self.extra = extra;
                     self.state = State::Open(stream);
                     told
                 });

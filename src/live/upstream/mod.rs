@@ -24,8 +24,9 @@ use self::{
     link::{Moment, Slot},
 };
 use crate::{
+    limits::{self, Seeker, Slots},
     model::{AudioChunk, SessionId},
-    providers::{Live, ProviderError, StreamCommand, StreamOptions},
+    providers::{ErrorClass, Live, ProviderError, StreamCommand, StreamOptions},
     telemetry::{Metrics, log_patterns, log_patterns::ProviderFault, metrics::label},
 };
 
@@ -42,6 +43,27 @@ pub struct Upstream {
     metrics: Metrics,
     lanes: Lanes,
     slots: [Option<Slot>; 2],
+    spare: Option<Spare>,
+}
+
+/// Where a second connection has its slot from: the session's own is for one.
+#[derive(Clone, Debug)]
+pub struct Spare {
+    /// The slots of every provider.
+    pub slots: Slots,
+    /// The account among whose slots it counts.
+    pub account: String,
+}
+
+impl Spare {
+    async fn take(self, provider: &'static str) -> Result<limits::Slot, ProviderError> {
+        let Self { slots, account } = self;
+        let seeker = Seeker { session: SessionId::mint(), account };
+        slots.take_now(provider, &seeker).await.ok_or_else(|| {
+            let detail = "no slot is free for a second connection";
+            ProviderError::new(ErrorClass::RateLimited, "no_slot", detail)
+        })
+    }
 }
 
 impl Upstream {
@@ -66,7 +88,12 @@ impl Upstream {
         origin: Option<Origin>,
     ) -> Self {
         let lanes = Lanes::new(options.clone(), origin, rand::random::<f64>);
-        Self { session, live, options, metrics, lanes, slots: [None, None] }
+        Self { session, live, options, metrics, lanes, slots: [None, None], spare: None }
+    }
+
+    /// Takes slots for second connections from there.
+    pub fn borrow_from(&mut self, spare: Spare) {
+        self.spare = Some(spare);
     }
 
     /// Everything that was pushed so far is what a resumed client had kept: audio that comes from
@@ -118,11 +145,11 @@ impl Upstream {
     }
 
     /// Lets an idle connection go once everything is covered; the next audio opens another. Whether
-    /// none is left.
+    /// none is there or wanted.
     pub fn rest(&mut self) -> bool {
-        self.lanes.rest();
+        let rests = self.lanes.rest();
         self.look(Instant::now());
-        self.slots.iter().all(Option::is_none)
+        rests
     }
 
     /// Leaves a provider that answers pings and nothing else; what that ends in, if in anything.
@@ -169,7 +196,17 @@ impl Upstream {
             return self.lanes.hopeless(link, error);
         }
         let (live, options) = (self.live.clone(), self.options.clone());
-        let attempt = async move { live.open(&options).await }.boxed();
+        let provider = live.name();
+        let is_second = self.slots.iter().any(Option::is_some);
+        let spare = self.spare.clone().filter(|_| is_second);
+        let attempt = async move {
+            let extra = match spare {
+                Some(spare) => Some(spare.take(provider).await?),
+                None => None,
+            };
+            Ok((live.open(&options).await?, extra))
+        }
+        .boxed();
         if let Some(slot) = self.slots.iter_mut().find(|slot| slot.is_none()) {
             *slot = Some(Slot::new(link, attempt));
         }
@@ -181,6 +218,14 @@ impl Upstream {
             if slot.as_ref().is_some_and(|slot| slot.link == link) {
                 *slot = None;
             }
+        }
+        self.give_back();
+    }
+
+    /// One connection alone has the session's own slot.
+    fn give_back(&mut self) {
+        if let ([Some(only), None] | [None, Some(only)]) = &mut self.slots {
+            only.extra = None;
         }
     }
 
@@ -224,6 +269,7 @@ impl Upstream {
         self.metrics.upstream_connects.add(1, &labels);
         match connected {
             Ok((model, request_id)) => {
+                self.give_back();
                 self.lanes.opened(link, Opening { provider, model, request_id }, now);
             }
             Err(error) => {

@@ -219,12 +219,16 @@ impl Lanes {
         }
     }
 
-    /// Lets an idle connection go once everything is covered; the next audio opens another.
-    pub fn rest(&mut self) {
-        let Some(link) = self.live_link().filter(|_| self.lanes.len() == 1) else { return };
-        if self.ring.is_raw() && !self.has_more(0) {
+    /// Lets an idle connection go once everything is covered; the next audio opens another. Whether
+    /// none is there or wanted.
+    pub fn rest(&mut self) -> bool {
+        if self.lanes.len() != 1 || self.has_more(0) {
+            return false;
+        }
+        if let Some(link) = self.live_link().filter(|_| self.ring.is_raw()) {
             self.lanes[0].tie = Tie::Loose;
             self.leaving.push(link);
         }
+        matches!(self.lanes[0].tie, Tie::Loose)
     }
 }
