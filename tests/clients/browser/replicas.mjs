@@ -70,6 +70,17 @@ const cut = (setup) =>
     return `the network away for ${AWAY_MS / 1000} s`;
   });
 
+/** The browser itself has no network: sockets are not closed, but nothing passes. */
+const offline = (setup) =>
+  disturbed(setup, async (visit) => {
+    await visit.context.setOffline(true);
+    await visit.until(LOST);
+    await pause(AWAY_MS);
+    await visit.context.setOffline(false);
+    await visit.page.locator(LOST).waitFor({ state: 'hidden' });
+    return `offline, told and ${AWAY_MS / 1000} s more`;
+  });
+
 const killed = (setup) =>
   disturbed(setup, async (visit) => {
     const startedAt = performance.now();
@@ -88,4 +99,4 @@ const drained = (setup) =>
     return 'drained';
   }, 0);
 
-export const DISTURBANCES = { cut, killed, drained };
+export const DISTURBANCES = { cut, offline, killed, drained };

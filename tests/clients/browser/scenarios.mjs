@@ -16,7 +16,7 @@ const bare = (url) => url.split('#')[0];
 function checkWords(said, written, most = MAX_ERROR_RATE) {
   const rate = wordErrorRate(said, written);
   check(rate <= most, `word error rate ${rate.toFixed(3)}: "${written}"`);
-  return `word error rate ${rate.toFixed(3)}`;
+  return `word error rate ${rate.toFixed(3)}: ${written}`;
 }
 
 /** The clip is over when its last word has been heard and a pause has followed. */
