@@ -34,12 +34,15 @@ pub async fn slow(seed: u64) -> anyhow::Result<String> {
         viewed.events.iter().any(|event| lost(&event.what))
     };
     slow.wait("to be let go", LONG, let_go).await?;
-    let dropped = scene.cluster.metric(0, "events_dropped_total", &["slow_reader"]).await;
     way.pass();
     scene.until_words(25, SOON).await?;
     let evidence = scene.judge().await?;
     one_session_each(&evidence)?;
-    Ok(format!("let go with {dropped} events waiting; {}", summary(&evidence)))
+    let told = |what: &What| matches!(what, What::Told(told) if told["code"] == 4001);
+    let slow = evidence.viewed.last().expect("a viewer");
+    let heard = slow.events.iter().any(|event| told(&event.what));
+    let how = if heard { "told 4001" } else { "cut" };
+    Ok(format!("{how}; {}", summary(&evidence)))
 }
 
 /// F63: a crowd watches two rooms whose speakers' replica dies, while no database can be asked.
