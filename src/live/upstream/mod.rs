@@ -224,7 +224,7 @@ impl Upstream {
 
     /// One connection alone has the session's own slot.
     fn give_back(&mut self) {
-        if let ([Some(only), None] | [None, Some(only)]) = &mut self.slots {
+        if let [Some(only), None] | [None, Some(only)] = &mut self.slots {
             only.extra = None;
         }
     }
