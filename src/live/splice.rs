@@ -21,21 +21,35 @@ pub fn after(mut segment: Segment, covered_ms: u64) -> Option<Segment> {
     Some(segment)
 }
 
-/// The part of a segment that lies before `until_ms`, word by word, and where that ends: with the
-/// start of the first word that does not.
-pub fn off_edge(mut segment: Segment, until_ms: u64) -> (Option<Segment>, u64) {
-    let Some(at) = segment.words.iter().position(|word| word.end_ms > until_ms) else {
-        let end_ms = segment.end_ms;
-        return (Some(segment), end_ms);
-    };
-    let end_ms = segment.words[at].start_ms;
-    segment.words.truncate(at);
-    if segment.words.is_empty() {
-        return (None, end_ms);
+/// Where an owner stops that lets go of its session: what lies behind is the next owner's.
+#[derive(Debug, Default)]
+pub struct Edge(Option<u64>);
+
+impl Edge {
+    /// The part of a final that this owner tells: nothing from the first word on that ends after
+    /// `until_ms`, nor of any final that follows.
+    pub fn keep(&mut self, mut segment: Segment, until_ms: u64) -> Option<Segment> {
+        if self.0.is_some() {
+            return None;
+        }
+        let Some(at) = segment.words.iter().position(|word| word.end_ms > until_ms) else {
+            return Some(segment);
+        };
+        let end_ms = segment.words[at].start_ms;
+        self.0 = Some(end_ms);
+        segment.words.truncate(at);
+        if segment.words.is_empty() {
+            return None;
+        }
+        segment.end_ms = end_ms;
+        segment.transcript = written(&segment.words);
+        Some(segment)
     }
-    segment.end_ms = end_ms;
-    segment.transcript = written(&segment.words);
-    (Some(segment), end_ms)
+
+    /// Up to where this owner is done, of what is covered.
+    pub fn cap(&self, covered_ms: u64) -> u64 {
+        self.0.map_or(covered_ms, |left_ms| covered_ms.min(left_ms))
+    }
 }
 
 /// The part of a segment that lies before `until_ms`, if any of it does.
@@ -107,11 +121,22 @@ mod tests {
 
     #[test]
     fn a_word_at_the_edge_is_left_to_who_hears_the_rest_of_it() {
-        let (whole, end_ms) = off_edge(segment(), 900);
-        assert_eq!((whole.map(|s| s.transcript), end_ms), (Some("one two".into()), 1000));
-        let (part, end_ms) = off_edge(segment(), 899);
-        let part = part.expect("a word");
-        assert_eq!((part.transcript.as_str(), part.end_ms, end_ms), ("one", 500, 500));
-        assert_eq!(off_edge(segment(), 399), (None, 0));
+        let keep = |until_ms| {
+            let mut edge = Edge::default();
+            let kept = edge.keep(segment(), until_ms).map(|kept| (kept.transcript, kept.end_ms));
+            (kept, edge.cap(u64::MAX))
+        };
+        assert_eq!(keep(900), (Some(("one two".into(), 1000)), u64::MAX));
+        assert_eq!(keep(899), (Some(("one".into(), 500)), 500));
+        assert_eq!(keep(399), (None, 0));
+    }
+
+    #[test]
+    fn nothing_behind_the_edge_moves_it() {
+        let mut edge = Edge::default();
+        assert!(edge.keep(segment(), 899).is_some());
+        let later = Segment { start_ms: 1000, end_ms: 1200, ..segment() };
+        assert_eq!(edge.keep(later, 899), None);
+        assert_eq!((edge.cap(1200), edge.cap(400)), (500, 400));
     }
 }

@@ -27,6 +27,7 @@ use super::{
     owners::Ownership,
     place::Place,
     progress::Progress,
+    splice::Edge,
     trace::SessionTrace,
     upstream::{Origin, Spare, Upstream},
 };
@@ -69,8 +70,8 @@ pub struct Session {
     finalize_asked_ms: u64,
     checked_at: Instant,
     noted_ms: u64,
-    /// Where the next owner goes on, if a word at the end was left to it, in milliseconds.
-    left_at_ms: Option<u64>,
+    /// Where the next owner goes on, if a word at the end was left to it.
+    edge: Edge,
     acked_ms: u64,
     acked_at: Instant,
 }
@@ -104,7 +105,7 @@ impl Session {
             finalize_asked_ms: 0,
             checked_at: Instant::now(),
             noted_ms: stands.covered_ms,
-            left_at_ms: None,
+            edge: Edge::default(),
             acked_ms: 0,
             acked_at: Instant::now(),
             options,

@@ -6,7 +6,6 @@ use crate::{
         herald::{Lost, Record},
         migration::Step,
         outbox::Letter,
-        splice,
         upstream::Text,
         wire::{Event, Gap, Migrate, Transcription},
     },
@@ -40,7 +39,7 @@ impl Session {
         // Channels that are transcribed each by itself are done with only together.
         let alone = segment.channel.1 <= 1;
         let covered_ms = if alone { covered_ms.max(end_ms) } else { covered_ms };
-        let covered_ms = covered_ms.min(self.left_at_ms.unwrap_or(u64::MAX));
+        let covered_ms = self.edge.cap(covered_ms);
         self.number(&event, Some(segment), covered_ms);
         self.outbox.post(Letter { event, delivery });
     }
@@ -52,17 +51,15 @@ impl Session {
         if !segment.is_final || !is_alone || !self.owned.asked().is_cancelled() {
             return Some(segment);
         }
-        let end_ms = segment.end_ms;
-        let edge_ms = self.progress.received_ms.saturating_sub(EDGE_MS);
-        let (kept, until_ms) = splice::off_edge(segment, edge_ms);
-        if until_ms < end_ms {
-            self.left_at_ms = Some(until_ms);
-        }
-        kept
+        self.edge.keep(segment, self.progress.received_ms.saturating_sub(EDGE_MS))
     }
 
     /// Audio that has no transcript, in its place among the finals.
     pub(super) fn gap(&mut self, from_ms: u64, to_ms: u64, reason: &'static str) {
+        // Behind the edge the next owner gets the audio again.
+        if self.edge.cap(to_ms) < to_ms {
+            return;
+        }
         let lost_ms = to_ms.saturating_sub(from_ms);
         let billed_ms = self.billed_ms();
         self.progress.lose((from_ms, to_ms), reason, billed_ms);
