@@ -196,7 +196,9 @@ impl Errand {
                     None => break,
                 },
                 () = sleep_until(retry), if retry_at.is_some() => {}
-                Ok(()) = interims.changed() => {
+                // Kept until then: it may be the last for a while, and somebody may listen by then.
+                () = sleep_until(self.quiet_until), if self.is_quiet() => continue,
+                Ok(()) = interims.changed(), if !self.is_quiet() => {
                     let interim = interims.borrow_and_update().clone();
                     Box::pin(self.say(interim)).await;
                     continue;
@@ -262,6 +264,11 @@ impl Errand {
         true
     }
 
+    /// Whether the room is left alone, since nobody listened a moment ago.
+    fn is_quiet(&self) -> bool {
+        Instant::now() < self.quiet_until
+    }
+
     fn keep(&mut self, n: u64) {
         while let Some((n, segment)) = self.unkept.pop_front_if(|(told, _)| *told <= n) {
             if let Some(keeper) = &self.ground.keeper {
@@ -272,7 +279,7 @@ impl Errand {
 
     /// Says an interim to whoever listens; a loss costs nothing, since another follows.
     async fn say(&mut self, interim: Option<Arc<Text>>) {
-        let Some(interim) = interim.filter(|_| Instant::now() >= self.quiet_until) else { return };
+        let Some(interim) = interim else { return };
         let listeners = self.ground.publisher.say(&interim).await.unwrap_or(0);
         self.heard.store(listeners > 0, Ordering::Relaxed);
         if listeners == 0 {
