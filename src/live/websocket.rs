@@ -21,6 +21,7 @@ use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
         Bytes, Error as WsError, Message,
+        error::ProtocolError,
         handshake::derive_accept_key,
         protocol::{CloseFrame, Role, WebSocketConfig, frame::coding::CloseCode},
     },
@@ -296,6 +297,8 @@ fn protocol_fault(error: &WsError) -> Option<CloseFrame> {
     let (code, reason) = match error {
         WsError::Capacity(_) => (CloseCode::Size, "message too large"),
         WsError::Utf8(_) => (CloseCode::Invalid, "text is not utf-8"),
+        // A connection that was cut broke off, and did nothing wrong.
+        WsError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => return None,
         WsError::Protocol(_) => (CloseCode::Protocol, "protocol fault"),
         _ => return None,
     };
