@@ -99,6 +99,8 @@ export interface SessionResumed extends SessionStarted {
   /** The last final that counts: later ones are void. */
   last_n: number;
   recovered: boolean;
+  /** It was stopped and is transcribed to its end: `streaming_stopped` follows. */
+  stopped?: boolean;
   transcript?: string;
 }
 

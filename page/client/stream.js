@@ -39,6 +39,8 @@ export class Stream extends Told {
   #finals = new Finals();
   #stopping = false;
   #stopSent = false;
+  /** The session is over already: only the notice of that is to come. */
+  #over = false;
   #refusals = 0;
   #lostAtMs = 0;
   /** Why another session has to be begun. @type {string | null} */
@@ -166,6 +168,7 @@ export class Stream extends Told {
     this.tell('session', { ...started, base_ms: baseMs, restarted: previous ? (this.#broken ?? 'lost') : null });
     if (lostMs > 0) this.tell('gap', { session_id: started.session_id, from_ms: baseMs - lostMs, to_ms: baseMs, reason: 'client_buffer', base_ms: 0 });
     this.#broken = null;
+    this.#over = false;
     this.#live();
   }
 
@@ -180,6 +183,8 @@ export class Stream extends Told {
       this.tell('void', { session_id: held.id, after_n: resumed.last_n });
     }
     if (resumed.recovered === false) this.#missing(resumed);
+    this.#over = resumed.stopped === true;
+    if (this.#over) this.backlog.forget(held.base + resumed.next_seq);
     this.tell('resumed', resumed);
     this.#live();
   }
@@ -195,7 +200,7 @@ export class Stream extends Told {
     this.answer.clear();
     this.#stopSent = false;
     this.phase = 'live';
-    if (this.link.wire) this.outlet.open(this.link.wire);
+    if (this.link.wire && !this.#over) this.outlet.open(this.link.wire);
   }
 
   /** The service asks for audio that is not here any more: this socket's session cannot go on. */
@@ -245,7 +250,13 @@ export class Stream extends Told {
 
   /** @param {any} message */
   #stopped(message) {
-    if (this.#stopSent) return this.#end({ outcome: 'finished', report: message.report });
+    const complete = this.#over && this.#stopping && this.backlog.waiting === 0;
+    if (this.#stopSent || complete) return this.#end({ outcome: 'finished', report: message.report });
+    if (this.#over) {
+      // What was said after the end is for another session.
+      this.#breakOff('stopped');
+      return this.#begin();
+    }
     // The replica goes away and has finished what it had: the session goes on elsewhere.
     this.link.drop();
   }

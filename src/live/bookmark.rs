@@ -1,10 +1,13 @@
 //! Where a session stands, as its next owner finds it, and what its client shows to go on.
 
+use std::collections::BTreeMap;
+
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::wire::Report;
 use crate::{
     auth::{Principal, Purpose, Secrets},
     model::{RawFormat, SessionId},
@@ -57,6 +60,10 @@ pub struct Bookmark {
     pub gaps: Vec<(u64, u64)>,
     /// Audio that was declared lost, in milliseconds, by reason.
     pub lost: Vec<(String, u64)>,
+    /// Audio that came in, in milliseconds, once the client stopped the session and all of it is
+    /// transcribed: then `next_seq` is the chunk that would have come next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_ms: Option<u64>,
 }
 
 impl Bookmark {
@@ -68,6 +75,18 @@ impl Bookmark {
     /// What such a text says.
     pub fn open(secrets: &Secrets, session: SessionId, sealed: &str) -> Option<Self> {
         secrets.open(Purpose::Bookmark, &session.to_string(), sealed)
+    }
+
+    /// The same once the client has stopped, and all of its chunks before that one are transcribed.
+    pub fn finished(self, received_ms: u64, next_seq: u64) -> Self {
+        Self { standing: Standing::Over, finished_ms: Some(received_ms), next_seq, ..self }
+    }
+
+    /// What became of the audio of a session that was stopped and is transcribed to its end.
+    pub fn report(&self) -> Option<Report> {
+        let received_ms = self.finished_ms.filter(|_| self.standing == Standing::Over)?;
+        let lost: BTreeMap<String, u64> = self.lost.iter().cloned().collect();
+        Some(Report::of(received_ms, self.covered_ms, lost))
     }
 
     /// Whether the session's audio can be gone on with: a container only from its first byte.

@@ -2,6 +2,7 @@
 
 mod beginning;
 mod parting;
+mod past;
 mod resuming;
 mod turned_away;
 
@@ -27,6 +28,7 @@ use super::{
     standing::Standing,
     wire::{Connected, Event, Failure, not_ready},
 };
+use resuming::Unresumed;
 use turned_away::TurnedAway;
 
 use crate::{
@@ -49,6 +51,7 @@ pub struct Client {
     /// Whether the client knows that it has no session.
     told_not_ready: Arc<AtomicBool>,
     turned_away: Arc<TurnedAway>,
+    unresumed: Arc<Unresumed>,
     /// What the log knows of: empty, undecodable, unasked audio; a session that was refused.
     complained: Arc<[AtomicBool; 4]>,
 }
@@ -93,6 +96,7 @@ impl Client {
             told_overloaded: Arc::default(),
             told_not_ready: Arc::default(),
             turned_away: Arc::default(),
+            unresumed: Arc::default(),
             complained: Arc::default(),
         }
     }

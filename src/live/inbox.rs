@@ -102,6 +102,11 @@ impl Inbox {
         Self { state: Mutex::new(state), filled: Notify::new(), drained: Notify::new() }
     }
 
+    /// The number of the next chunk.
+    pub fn next_seq(&self) -> u64 {
+        self.lock().next_seq
+    }
+
     /// Changes the bound, once it is known what the audio is.
     pub fn set_bound(&self, bound_bytes: usize) {
         self.lock().bound_bytes = bound_bytes;

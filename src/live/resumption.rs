@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep};
 use super::{
     LiveService,
     bookmark::{Bookmark, Resumable, Standing},
+    wire::Report,
 };
 use crate::{
     auth::Principal,
@@ -35,6 +36,28 @@ pub struct Wanted {
     pub last_n: u64,
     /// The oldest chunk that it still has, and where that begins in milliseconds of session audio.
     pub oldest: Option<(u64, u64)>,
+}
+
+/// What became of the wish to go on with a session.
+#[derive(Debug)]
+pub enum Taken {
+    /// It goes on here.
+    GoesOn(Box<Resumption>),
+    /// Its client stopped it, and it is transcribed to its end.
+    Stopped(Box<Past>),
+}
+
+/// A session that was stopped, whose client may have missed the end.
+#[derive(Debug)]
+pub struct Past {
+    /// What never changes of it.
+    pub facts: Resumable,
+    /// Where it stands, its end included.
+    pub stands: Bookmark,
+    /// What became of its audio.
+    pub report: Report,
+    /// What it said last, in order.
+    pub finals: Vec<Arc<Recorded>>,
 }
 
 /// A session that was taken over.
@@ -86,27 +109,44 @@ impl Wanted {
 }
 
 impl LiveService {
-    /// Takes a session over for its user.
-    pub async fn take_over(
-        &self,
-        principal: &Principal,
-        wanted: &Wanted,
-    ) -> Result<Resumption, Error> {
+    /// Takes a session over for its user, or tells how it ended.
+    pub async fn take_over(&self, principal: &Principal, wanted: &Wanted) -> Result<Taken, Error> {
         self.open()?;
         let (facts, room) = self.facts(principal, wanted)?;
         let history = self.rooms.history();
         let found = self.look_up(&room, wanted.session).await?;
         may_go_on(&found)?;
-        self.have_released(&room, wanted.session, &found).await?;
+        let found = self.have_released(&room, wanted.session, found).await?;
+        if let Some(report) = found.report() {
+            return self.look_back(facts, &room, found, report).await;
+        }
         let (claim, mark) = history.claim(&room, &facts.account, wanted.session, 0).await?;
         let stands = self.read(wanted.session, mark)?;
+        if let Some(report) = stands.report() {
+            return self.look_back(facts, &room, stands, report).await;
+        }
         may_go_on(&stands)?;
         let finals = history.read_session(&room, wanted.session, 0, REMEMBERED).await?;
         let stands =
             Bookmark { replica: self.owners.replica(), standing: Standing::Running, ..stands };
         let resumption = Resumption { facts, claim, stands, finals };
         self.leave(&resumption).await?;
-        Ok(resumption)
+        Ok(Taken::GoesOn(Box::new(resumption)))
+    }
+
+    /// A session that is over, and what it said.
+    async fn look_back(
+        &self,
+        facts: Resumable,
+        room: &RoomName,
+        stands: Bookmark,
+        report: Report,
+    ) -> Result<Taken, Error> {
+        let history = self.rooms.history();
+        let mut finals = history.read_session(room, facts.session, 0, REMEMBERED).await?;
+        // The end itself is for those who watch.
+        finals.retain(|said| said.text.label.n < stands.n);
+        Ok(Taken::Stopped(Box::new(Past { facts, stands, report, finals })))
     }
 
     fn facts(
@@ -139,15 +179,14 @@ impl LiveService {
         })
     }
 
-    /// Asks the owner to let go, and waits for it while it may.
+    /// Asks the owner to let go, and waits for it while it may; where the session stands then.
     async fn have_released(
         &self,
         room: &RoomName,
         session: SessionId,
-        found: &Bookmark,
-    ) -> Result<(), Error> {
+        mut stands: Bookmark,
+    ) -> Result<Bookmark, Error> {
         let until = Instant::now() + PATIENCE;
-        let mut stands = found.clone();
         // Who was killed hears nothing, and holds nothing.
         let heard = stands.standing == Standing::Running
             && self.owners.ask(stands.replica, session).await?;
@@ -155,7 +194,7 @@ impl LiveService {
             sleep(LOOK).await;
             stands = self.look_up(room, session).await?;
         }
-        Ok(())
+        Ok(stands)
     }
 
     /// Says whose the session is from now on, so that the next to ask finds this replica.
@@ -172,6 +211,9 @@ impl LiveService {
 }
 
 fn may_go_on(stands: &Bookmark) -> Result<(), Error> {
+    if stands.report().is_some() {
+        return Ok(());
+    }
     if stands.standing == Standing::Over {
         return Err(Error::new(ErrorKind::Conflict, "the session is over: start a new one"));
     }

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, time::Instant};
 use proptest::{collection::vec, prelude::*};
 use uuid::Uuid;
 
-use super::{bookmark::Bookmark, progress::Progress, resumption::Wanted};
+use super::{bookmark::Bookmark, progress::Progress, resumption::Wanted, wire::Report};
 use crate::model::{AudioChunk, AudioFormat, RawFormat, SessionId};
 
 const RAW: RawFormat = RawFormat::DEFAULT;
@@ -26,6 +26,10 @@ enum Act {
     Tell(usize, usize),
     /// The owner that the client talks to acknowledges what is stored.
     Acknowledge,
+    /// The client has said everything, and stops where it has a socket.
+    Stop,
+    /// The owner that some stop reached says the rest, and ends the session.
+    Finish(usize),
     /// The client's network breaks; its owner does not notice.
     Cut,
     /// The replica of some owner dies.
@@ -44,6 +48,8 @@ fn act(unit: usize) -> impl Strategy<Value = Act> {
         2 => (any::<usize>(), 1_u64..3_000).prop_map(|(who, ms)| Act::Hush(who, ms)),
         4 => (any::<usize>(), 1_usize..4).prop_map(|(who, count)| Act::Tell(who, count)),
         3 => Just(Act::Acknowledge),
+        1 => Just(Act::Stop),
+        2 => any::<usize>().prop_map(Act::Finish),
         1 => Just(Act::Cut),
         1 => any::<usize>().prop_map(Act::Kill),
         1 => (1_usize..4).prop_map(Act::Overflow),
@@ -64,6 +70,10 @@ struct Owner {
     progress: Progress,
     covered_ms: u64,
     told_ms: u64,
+    next_seq: u64,
+    /// Whether the client's stop reached it, and whether it has ended the session.
+    is_stopped: bool,
+    has_ended: bool,
     /// What is not stored yet: a record if there is one, and where the session stands after it.
     untold: Vec<(Option<(u64, Item)>, Bookmark)>,
 }
@@ -72,8 +82,17 @@ impl Owner {
     fn take(&mut self, seq: u64, bytes: usize) {
         let mut chunk =
             AudioChunk { seq, bytes: vec![0; bytes].into(), received_at: Instant::now() };
+        self.next_seq = seq + 1;
         self.progress.trim(&mut chunk);
         self.progress.take(&chunk, None);
+    }
+
+    /// The end has a number too, which only those hear who watch.
+    fn end(&mut self) {
+        self.has_ended = true;
+        let stands = self.progress.bookmark(Uuid::nil(), self.covered_ms, 0);
+        let over = Bookmark { n: stands.n + 1, ..stands };
+        self.untold.push((None, over.finished(self.progress.received_ms, self.next_seq)));
     }
 
     fn number(&mut self, item: Item) -> (u64, Item) {
@@ -105,6 +124,9 @@ struct World {
     stored: BTreeMap<u64, Item>,
     /// Where audio ended that the client let go of before it was acknowledged.
     dropped_ms: u64,
+    /// Whether the client says no more, and whether it has heard that the session is over.
+    stops: bool,
+    is_over: bool,
 }
 
 impl World {
@@ -120,6 +142,8 @@ impl World {
             stands,
             stored: BTreeMap::new(),
             dropped_ms: 0,
+            stops: false,
+            is_over: false,
         };
         world.resume();
         world
@@ -142,6 +166,7 @@ impl World {
 
     fn run(&mut self, act: &Act) {
         match *act {
+            Act::Speak(_) if self.stops => {}
             Act::Speak(bytes) => {
                 let seq = self.chunks.len() as u64;
                 self.chunks.push(bytes);
@@ -151,9 +176,21 @@ impl World {
             }
             Act::Say(who, ms) => self.say(who, ms),
             Act::Hush(who, ms) => {
-                let Some(owner) = self.some(who) else { return };
+                let Some(owner) = self.some(who).filter(|owner| !owner.has_ended) else { return };
                 let to_ms = (owner.covered_ms + ms).min(owner.progress.received_ms);
                 owner.hush(to_ms);
+            }
+            Act::Stop => {
+                self.stops = true;
+                if let Some(owner) = self.talks_to() {
+                    owner.is_stopped = true;
+                }
+            }
+            Act::Finish(who) => {
+                if self.some(who).is_some_and(|owner| owner.is_stopped && !owner.has_ended) {
+                    self.say(who, u64::MAX / 2);
+                    self.some(who).expect("it was there").end();
+                }
             }
             Act::Tell(who, count) => self.tell(who, count),
             Act::Acknowledge => self.acknowledge(),
@@ -178,7 +215,7 @@ impl World {
 
     fn say(&mut self, who: usize, ms: u64) {
         let socket = self.socket;
-        let Some(owner) = self.some(who) else { return };
+        let Some(owner) = self.some(who).filter(|owner| !owner.has_ended) else { return };
         let to_ms = (owner.covered_ms + ms).min(owner.progress.received_ms);
         if to_ms == owner.covered_ms {
             return;
@@ -218,6 +255,9 @@ impl World {
 
     /// A second socket wins; its owner finds what is stored.
     fn resume(&mut self) {
+        if let Some(report) = self.stands.report() {
+            return self.hear_end(&report);
+        }
         self.fence += 1;
         let wanted = Wanted {
             session: SessionId(Uuid::nil()),
@@ -236,6 +276,9 @@ impl World {
             progress: Progress::from(&stands, AudioFormat::Raw(RAW), 1),
             covered_ms: stands.covered_ms,
             told_ms: self.stands.covered_ms,
+            next_seq: stands.next_seq,
+            is_stopped: self.stops,
+            has_ended: false,
             untold: Vec::new(),
         };
         if let Some((from_ms, to_ms)) = gap {
@@ -251,9 +294,24 @@ impl World {
         self.socket = Some(self.fence);
     }
 
+    /// The session was stopped and is over: what was missed is told again, and no audio is wanted.
+    fn hear_end(&mut self, report: &Report) {
+        let last_n = self.stands.n - 1;
+        self.said.retain(|n, _| *n <= last_n);
+        let last_seen = self.said.last_key_value().map_or(0, |(n, _)| *n);
+        let missed = self.stored.range(last_seen + 1..).map(|(n, item)| (*n, *item));
+        self.said.extend(missed.collect::<Vec<_>>());
+        assert_eq!(self.stands.next_seq, self.chunks.len() as u64, "all of it came in");
+        assert_eq!(report.transcribed_ms + report.lost_ms, self.stands.covered_ms);
+        (self.is_over, self.socket) = (true, None);
+    }
+
     /// Whatever is left is said and stored.
     fn finish(&mut self) {
         self.resume();
+        if self.is_over {
+            return;
+        }
         let at = self.owners.len() - 1;
         self.say(at, u64::MAX / 2);
         self.tell(at, usize::MAX);

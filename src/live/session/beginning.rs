@@ -5,11 +5,14 @@ use std::sync::Arc;
 use super::Session;
 use crate::{
     live::{
+        LiveService,
         bookmark::Bookmark,
+        caller::Caller,
         herald::{self, Herald},
         trace::SessionTrace,
     },
-    model::{Error, ErrorKind, RawFormat},
+    model::{Error, ErrorKind, RawFormat, SessionId},
+    providers::StreamOptions,
     rooms::{Claim, Position, Publisher, Recorded},
     telemetry::Tracer,
     transcripts,
@@ -40,6 +43,30 @@ impl Beginning {
     /// What the audio is, where its first bytes do not come again.
     pub(super) fn format(&self) -> Option<RawFormat> {
         self.stands.format.filter(|_| self.stands.next_seq > 0)
+    }
+}
+
+impl LiveService {
+    /// What the usage of a session says about it.
+    pub fn billed(
+        &self,
+        session_id: SessionId,
+        caller: &Caller,
+        stream: &StreamOptions,
+    ) -> SessionStart {
+        SessionStart {
+            session_id,
+            owner: caller.principal.owner.clone(),
+            service: self.live.name().into(),
+            model: self.live.model_for(stream),
+            language: stream.language.as_str().to_owned(),
+            diarize: stream.diarize,
+            billed_channels: stream.billed_channels(),
+            endpoint: crate::live::PATH.into(),
+            ip: caller.ip,
+            user_agent: caller.user_agent.clone(),
+            options: serde_json::json!({ "lang": stream.language.as_str() }),
+        }
     }
 }
 
@@ -78,19 +105,7 @@ impl Session {
     pub(super) fn open_books(&mut self) {
         let stream = &self.options.stream;
         let owner = &self.caller.principal.owner;
-        let start = SessionStart {
-            session_id: self.id,
-            owner: owner.clone(),
-            service: self.service.live.name().into(),
-            model: self.service.live.model_for(stream),
-            language: stream.language.as_str().to_owned(),
-            diarize: stream.diarize,
-            billed_channels: stream.billed_channels(),
-            endpoint: crate::live::PATH.into(),
-            ip: self.caller.ip,
-            user_agent: self.caller.user_agent.clone(),
-            options: serde_json::json!({ "lang": stream.language.as_str() }),
-        };
+        let start = self.service.billed(self.id, &self.caller, stream);
         let kept = transcripts::Start {
             session_id: self.id,
             owner: owner.clone(),

@@ -33,7 +33,8 @@ impl Session {
         let report = self.report(covered_ms);
         let billed_ms = if replaced {
             // What another owner will say again is billed by that one.
-            self.tell_standing(Standing::Parked, covered_ms, None).await
+            let stands = Bookmark { standing: Standing::Parked, ..self.bookmark(covered_ms) };
+            self.tell_standing(stands, None).await
         } else {
             self.tell_end(&outcome, standing, covered_ms, &report).await;
             covered_ms
@@ -56,7 +57,12 @@ impl Session {
     ) {
         let ended =
             Ended { outcome: outcome.name(), finals: self.progress.last_n, audio_ms: covered_ms };
+        let mut stands = Bookmark { standing, ..self.bookmark(covered_ms) };
         if standing == Standing::Over {
+            if matches!(outcome, Outcome::Finished) {
+                stands = stands.finished(report.received_ms, self.inbox.next_seq());
+            }
+            stands.n += 1;
             let event = Event::SessionEnded(SessionEnded {
                 session_id: self.id.to_string(),
                 room: self.room.to_string(),
@@ -65,26 +71,22 @@ impl Session {
                 report: report.clone(),
                 timestamp: self.service.clock.timestamp(),
             });
-            self.number(&event, None, covered_ms);
+            // With where it stands, or somebody might go on after the end.
+            self.number_as(&event, None, stands.clone());
         }
         if self.service.shutdown.soft().is_cancelled() {
-            let _told_ms = self.tell_standing(standing, covered_ms, Some(ended)).await;
+            let _told_ms = self.tell_standing(stands, Some(ended)).await;
         } else if let Some(herald) = self.herald.take() {
-            herald.note(Bookmark { standing, ..self.bookmark(covered_ms) });
+            herald.note(stands);
             herald.end(ended);
         }
     }
 
     /// Leaves word of where the session stands; up to where the room was told in time.
-    async fn tell_standing(
-        &mut self,
-        standing: Standing,
-        covered_ms: u64,
-        ended: Option<Ended>,
-    ) -> u64 {
-        let Some(herald) = self.herald.take() else { return covered_ms };
+    async fn tell_standing(&mut self, stands: Bookmark, ended: Option<Ended>) -> u64 {
+        let Some(herald) = self.herald.take() else { return stands.covered_ms };
         let mut told = herald.told();
-        herald.note(Bookmark { standing, ..self.bookmark(covered_ms) });
+        herald.note(stands);
         if let Some(ended) = ended {
             herald.end(ended);
         }
@@ -122,12 +124,6 @@ impl Session {
 
     /// What became of the session's audio.
     pub(super) fn report(&self, covered_ms: u64) -> Report {
-        let lost_ms: u64 = self.progress.lost.values().sum();
-        Report {
-            received_ms: self.progress.received_ms.max(covered_ms),
-            transcribed_ms: covered_ms.saturating_sub(lost_ms),
-            lost_ms,
-            lost: self.progress.lost.clone(),
-        }
+        Report::of(self.progress.received_ms, covered_ms, self.progress.lost.clone())
     }
 }

@@ -3,6 +3,7 @@
 use super::{Outcome, Session};
 use crate::{
     live::{
+        bookmark::Bookmark,
         herald::{Lost, Record},
         migration::Step,
         outbox::Letter,
@@ -81,12 +82,17 @@ impl Session {
 
     /// Gives an event the next number and hands it to the room.
     pub(super) fn number(&mut self, event: &Event, segment: Option<Segment>, covered_ms: u64) {
-        self.progress.last_n += 1;
         let stands = self.bookmark(covered_ms);
-        self.noted_ms = self.noted_ms.max(covered_ms);
+        self.number_as(event, segment, Bookmark { n: stands.n + 1, ..stands });
+    }
+
+    /// The same where the session stands there then.
+    pub(super) fn number_as(&mut self, event: &Event, segment: Option<Segment>, stands: Bookmark) {
+        self.progress.last_n = stands.n;
+        self.noted_ms = self.noted_ms.max(stands.covered_ms);
         let Some(herald) = &self.herald else { return };
         match event.to_json() {
-            Ok(body) => herald.tell(Record { n: self.progress.last_n, body, segment }, stands),
+            Ok(body) => herald.tell(Record { n: stands.n, body, segment }, stands),
             Err(error) => tracing::error!(%error, "an event cannot be written"),
         }
     }

@@ -44,6 +44,10 @@ pub struct SessionResumed {
     pub last_n: u64,
     /// Whether all finals up to that one follow which the client has not seen.
     pub recovered: bool,
+    /// Whether the session was stopped and is transcribed to its end: no audio is wanted, and
+    /// `streaming_stopped` follows.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub stopped: bool,
     /// Where the stored transcript is, where finals are missing and one is kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transcript: Option<String>,
@@ -85,6 +89,19 @@ pub struct Report {
     pub lost_ms: u64,
     /// The same by reason.
     pub lost: BTreeMap<String, u64>,
+}
+
+impl Report {
+    /// What becomes of audio that came in and is done with up to there, with what was lost of it.
+    pub fn of(received_ms: u64, covered_ms: u64, lost: BTreeMap<String, u64>) -> Self {
+        let lost_ms: u64 = lost.values().sum();
+        Self {
+            received_ms: received_ms.max(covered_ms),
+            transcribed_ms: covered_ms.saturating_sub(lost_ms),
+            lost_ms,
+            lost,
+        }
+    }
 }
 
 /// Audio without a transcript, in its place among the finals.

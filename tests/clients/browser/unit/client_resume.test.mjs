@@ -195,6 +195,42 @@ test('a stop while away is kept: everything is sent first, then the end is waite
   assert.deepEqual(said.slice(-2), ['final 1 all', 'ended finished']);
 });
 
+test('a stop whose answer was lost is answered on the next socket, and nothing is sent twice', async (t) => {
+  const { server, stream, said, caller } = await running(t, 3);
+  const ended = stream.stop();
+  await caller.next('stop_streaming');
+  caller.cut();
+  const second = await server.caller();
+  assert.equal((await second.next('resume')).next_seq, 3);
+  const report = { received_ms: 300, transcribed_ms: 300, lost_ms: 0, lost: {} };
+  second.say('session_resumed', resumed(3, 1, { stopped: true }));
+  second.final('s1', 1, 'all');
+  await until(() => said.includes('final 1 all'), 'the final');
+  second.cut();
+  const third = await server.caller();
+  assert.equal((await third.next('resume')).last_n, 1);
+  third.say('session_resumed', resumed(3, 1, { stopped: true }));
+  third.say('streaming_stopped', { message: 'Streaming stopped successfully', session_id: 's1', report });
+  assert.deepEqual(await ended, { outcome: 'finished', report });
+  assert.deepEqual([second.heard, third.heard], [[], []]);
+  assert.deepEqual(said.slice(1), ['resumed at 3', 'final 1 all', 'resumed at 3', 'ended finished']);
+});
+
+test('what was said after a session was over begins another', async (t) => {
+  const { server, stream, said, caller } = await running(t, 2);
+  caller.cut();
+  await until(() => !stream.live, 'the loss');
+  stream.send(chunk(2));
+  const second = await server.caller();
+  await second.next('resume');
+  second.say('session_resumed', resumed(2, 0, { stopped: true }));
+  second.say('streaming_stopped', { message: 'Streaming stopped successfully', session_id: 's1' });
+  await second.begin('s2');
+  await second.hears(1);
+  assert.deepEqual(second.heard, [2]);
+  assert.equal(said.at(-1), 'session s2 at 200 after stopped');
+});
+
 test('refused chunks have no number, so the rest is numbered anew', async (t) => {
   const { server, caller } = await running(t, 2);
   caller.say('error', { code: 'overloaded', message: 'too much audio waits', retryable: true });

@@ -85,7 +85,9 @@ impl Run {
 
     /// The service said yes.
     pub(super) fn answered(&mut self, told: &Value) {
-        self.phase = Phase::Running;
+        // The end of a session that was stopped is told again.
+        let stopped = told["stopped"] == true;
+        self.phase = if stopped { Phase::Stopping } else { Phase::Running };
         let began = told["type"] == "session_started";
         if told["resume_token"].is_string() {
             self.ticket =

@@ -206,6 +206,39 @@ async fn an_older_client_begins_anew_with_what_it_says_next() {
 }
 
 #[tokio::test]
+async fn a_stop_whose_answer_was_lost_is_answered_elsewhere() {
+    let (first, second) = (Door::open().await, Door::open().await);
+    let caller = caller(&[&first, &second]).await;
+    let serve = async {
+        let mut served = first.begin().await;
+        let stop = served.event().await;
+        assert_eq!(stop["type"], "stop_streaming");
+        drop(served);
+        let (mut served, ask) = second.admit().await;
+        assert_eq!(ask["type"], "resume");
+        let resumed = json!({
+            "type": "session_resumed", "session_id": "s", "resume_token": "t2", "stopped": true,
+            "next_seq": ask["next_seq"], "from_ms": 200, "last_n": 1, "recovered": true,
+        });
+        served.say(resumed).await;
+        served.final_of(1).await;
+        served.say(json!({ "type": "streaming_stopped", "session_id": "s" })).await;
+        served.acknowledge(ask["next_seq"].as_u64().expect("a number") - 1).await;
+        served
+    };
+    let finish = async {
+        let sent = |spoken: &Spoken| spoken.current().is_some_and(|one| one.sent_until >= 10);
+        caller.wait("two chunks", PATIENCE, sent).await.unwrap();
+        caller.finish(PATIENCE).await
+    };
+    let (_served, history) = tokio::join!(serve, finish);
+    assert!(history.over, "{}", history.story());
+    assert_eq!(history.sessions.len(), 1);
+    assert_eq!(history.sessions[0].track.last_n(), 1);
+    assert!(history.sessions[0].stopped.is_some());
+}
+
+#[tokio::test]
 async fn it_ends_with_everything_said_and_acknowledged() {
     let door = Door::open().await;
     let caller = caller(&[&door]).await;
