@@ -57,6 +57,7 @@ mod transcripts;
 mod upstream_faults;
 mod upstream_idle;
 mod upstream_oddities;
+mod upstream_recovery;
 mod upstream_refusals;
 mod upstream_slots;
 mod upstream_speakers;

@@ -144,7 +144,7 @@ pub fn assert_whole(heard: &[Value], chunks: u32) {
 }
 
 /// Each word stands where its frame was spoken, and the segment around it.
-fn assert_placed(text: &Value) {
+pub fn assert_placed(text: &Value) {
     for word in text["words"].as_array().expect("words") {
         let begins = u64::from(mark(word).number) * FRAME_MS;
         let near = |field: &str, ms: u64| word[field].as_u64().expect("ms").abs_diff(ms) <= 1;

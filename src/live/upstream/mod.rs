@@ -282,7 +282,9 @@ impl Upstream {
     fn note(&self, notice: Notice) {
         match notice {
             Notice::Broke { provider, error, delay, .. } => {
-                let labels = [label("provider", provider), label("class", error.class.as_str())];
+                let class = label("class", error.class.as_str());
+                let reason = label("reason", lanes::reason(&error));
+                let labels = [label("provider", provider), class, reason];
                 self.metrics.upstream_failures.add(1, &labels);
                 self.tell_of(provider, &error, delay.map(|delay| delay.as_millis() as u64));
             }

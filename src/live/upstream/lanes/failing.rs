@@ -11,6 +11,19 @@ use crate::{
 /// How long a provider may leave `Finalize` without a final before it counts as mute.
 const MUTE: Duration = Duration::from_secs(10);
 
+/// What is said of a provider that leaves speech unanswered, and of one that leaves `Finalize` so.
+const IGNORED: &str = "ignored";
+const NO_FINAL: &str = "mute";
+
+/// Why a connection is no more: `ignored` and `mute` are what was concluded from silence.
+pub fn reason(error: &ProviderError) -> &'static str {
+    match error.code.as_str() {
+        IGNORED => IGNORED,
+        NO_FINAL => NO_FINAL,
+        _ => "broke",
+    }
+}
+
 impl Lanes {
     /// A connection was not to be had.
     pub fn refused(
@@ -56,9 +69,9 @@ impl Lanes {
         let mute = talk.finalize_asked.is_some_and(|asked| now >= asked + MUTE);
         let error = |code, detail| ProviderError::new(ErrorClass::Timeout, code, detail);
         if mute {
-            self.broke(at, error("mute", "no final came after finalize"), now);
+            self.broke(at, error(NO_FINAL, "no final came after finalize"), now);
         } else if talk.ear.is_ignored(now) {
-            self.broke(at, error("ignored", "speech was sent and nothing was said"), now);
+            self.broke(at, error(IGNORED, "speech was sent and nothing was said"), now);
         }
     }
 

@@ -29,6 +29,7 @@ use crate::{
     providers::{ProviderError, StreamOptions},
 };
 
+pub use failing::reason;
 pub use feeding::{Opening, Outgoing, Request};
 
 /// How far a provider's times may lie beyond the audio that it was sent.
