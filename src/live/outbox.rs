@@ -179,7 +179,11 @@ fn supersedes(next: &Event, waiting: &Event) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{live::wire::Transcription, model::Timing};
+    use crate::{
+        live::wire::{Seen, Transcription},
+        model::{SessionId, Timing},
+        rooms::{Label, Text},
+    };
 
     fn outbox() -> Outbox {
         Outbox::new(Metrics::new().expect("metrics"))
@@ -252,7 +256,9 @@ mod tests {
         let seen = |room: &str, n: u64| {
             let body = format!(r#"{{"type":"transcription","n":{n},"is_final":false}}"#);
             let room = room.parse().expect("a name");
-            Event::Seen(crate::live::wire::Seen::read(&room, None, &body).expect("an interim"))
+            let label = Label { session: SessionId::mint(), n };
+            let text = Text { label, body };
+            Event::Seen(Seen::read(&room, None, &text).expect("an interim"))
         };
         for event in [seen("a", 1), seen("b", 1), seen("a", 2), seen("b", 2)] {
             outbox.push(event);

@@ -24,8 +24,8 @@ use crate::{
         standing::Standing,
         wire::{Close, Event},
     },
-    model::{Error, Language},
-    rooms::{Cursor, Position, RoomName},
+    model::{Error, Language, SessionId},
+    rooms::{Cursor, Label, RoomName},
     telemetry::{log_patterns, metrics::label},
     web::{Kill, credential, error, request_id::RequestId},
 };
@@ -111,9 +111,25 @@ async fn open(
 
 /// The position after which the client wants to go on. One that cannot be read is none.
 fn last_seen(headers: &HeaderMap) -> Option<Cursor> {
-    let id = headers.get("last-event-id")?.to_str().ok()?;
-    let position: Position = id.parse().ok()?;
-    Some(Cursor { position, last: None })
+    read_id(headers.get("last-event-id")?.to_str().ok()?)
+}
+
+/// The id of an event after which a client has seen so much: with the session and the number it is
+/// found again in another epoch too.
+fn id_of(Cursor { position, last }: Cursor) -> String {
+    match last {
+        Some(Label { session, n }) => format!("{position}/{session}/{n}"),
+        None => position.to_string(),
+    }
+}
+
+fn read_id(id: &str) -> Option<Cursor> {
+    let Some((position, label)) = id.split_once('/') else {
+        return Some(Cursor { position: id.parse().ok()?, last: None });
+    };
+    let (session, n) = label.split_once('/')?;
+    let last = Label { session: SessionId(session.parse().ok()?), n: n.parse().ok()? };
+    Some(Cursor { position: position.parse().ok()?, last: Some(last) })
 }
 
 fn stream(frames: mpsc::Receiver<Bytes>) -> Response {
@@ -227,12 +243,12 @@ async fn write(client: &Client, out: &Out) {
 /// An event as the client reads it: with the position from which it would go on, where it moves that.
 fn frame(event: &Event) -> Option<String> {
     let data = event.to_json().ok()?;
-    let position = match event {
-        Event::Seen(seen) => seen.position(),
-        Event::Joined(joined) => Some(Position { epoch: joined.epoch, offset: joined.offset }),
+    let cursor = match event {
+        Event::Seen(seen) => seen.cursor(),
+        Event::Joined(joined) => Some(joined.cursor()),
         _ => None,
     };
-    let mut frame = position.map(|position| format!("id: {position}\n")).unwrap_or_default();
+    let mut frame = cursor.map(|cursor| format!("id: {}\n", id_of(cursor))).unwrap_or_default();
     if let Event::Closing(closing) = event {
         frame.push_str(&format!("retry: {}\n", closing.reconnect_after_ms.max(RETRY_MS)));
     }
@@ -243,16 +259,34 @@ fn frame(event: &Event) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::live::wire::{Seen, Viewers};
+    use crate::{
+        live::wire::{Seen, Viewers},
+        rooms::{Position, Text},
+    };
+
+    #[test]
+    fn an_id_says_where_a_client_has_come_to() {
+        let position = Position { epoch: 5, offset: 7 };
+        let label = Label { session: SessionId::mint(), n: 3 };
+        for last in [None, Some(label)] {
+            let cursor = Cursor { position, last };
+            assert_eq!(read_id(&id_of(cursor)), Some(cursor));
+        }
+        for strange in ["", "x", "5", "5-7/", "5-7/x/3", "5-7/x", "-/-/-"] {
+            assert_eq!(read_id(strange), None, "{strange}");
+        }
+    }
 
     #[test]
     fn frames_move_the_position_with_finals_only() {
         let room: RoomName = "a".parse().expect("a name");
-        let body = r#"{"type":"transcription","n":1}"#;
+        let label = Label { session: SessionId::mint(), n: 1 };
+        let text = Text { label, body: r#"{"type":"transcription","n":1}"#.to_owned() };
         let place = Position { epoch: 5, offset: 7 };
-        let of = |position| Seen::read(&room, position, body).map(Event::Seen).expect("seen");
+        let of = |position| Seen::read(&room, position, &text).map(Event::Seen).expect("seen");
         let written = frame(&of(Some(place))).expect("a frame");
-        assert!(written.starts_with("id: 5-7\nevent: transcription\ndata: {"), "{written}");
+        let begins = format!("id: 5-7/{}/1\nevent: transcription\ndata: {{", label.session);
+        assert!(written.starts_with(&begins), "{written}");
         assert!(written.ends_with("}\n\n"), "{written}");
         let written = frame(&of(None)).expect("a frame");
         assert!(written.starts_with("event: transcription\n"), "{written}");

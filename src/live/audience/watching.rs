@@ -104,10 +104,12 @@ impl Client {
 
     async fn joined(&self, place: &mut Place, settled: Settled) -> Joined {
         let room = place.room.to_string();
-        let at = |Position { epoch, offset }, recovered| Joined {
+        let at = |Cursor { position, last }: Cursor, recovered| Joined {
             room,
-            epoch,
-            offset,
+            epoch: position.epoch,
+            offset: position.offset,
+            session_id: last.map(|last| last.session.to_string()),
+            n: last.map(|last| last.n),
             recovered,
             reason: None,
             transcript: None,
@@ -115,7 +117,7 @@ impl Client {
             viewers: 0,
         };
         match settled {
-            Settled::Resumed(Cursor { position, .. }) => at(position, true),
+            Settled::Resumed(cursor) => at(cursor, true),
             Settled::Afresh { reason, cursor, finals, interim } => {
                 place.last = place.last.or(cursor.last.map(|last| last.session));
                 let transcript = match reason {
@@ -124,7 +126,7 @@ impl Client {
                 };
                 let snapshot = snapshot(&place.room, &finals, interim.as_deref());
                 let reason = reason.map(Reason::code);
-                Joined { reason, transcript, snapshot, ..at(cursor.position, false) }
+                Joined { reason, transcript, snapshot, ..at(cursor, false) }
             }
         }
     }
@@ -225,7 +227,7 @@ fn outcome(settled: &Settled, asked: bool) -> &'static str {
 }
 
 fn seen(room: &RoomName, position: Option<Position>, text: &Text) -> Option<Event> {
-    let seen = Seen::read(room, position, &text.body);
+    let seen = Seen::read(room, position, text);
     if seen.is_none() {
         tracing::warn!(%room, session = %text.label.session, "a room has what no session said");
     }
@@ -244,11 +246,11 @@ fn snapshot(
         bytes <= SNAPSHOT_BYTES
     });
     let said = fit.filter_map(|recorded| {
-        Seen::read(room, Some(recorded.position), &recorded.text.body)?.into_message()
+        Seen::read(room, Some(recorded.position), &recorded.text)?.into_message()
     });
     let mut snapshot: Vec<_> = said.collect();
     snapshot.reverse();
-    let interim = interim.and_then(|text| Seen::read(room, None, &text.body)?.into_message());
+    let interim = interim.and_then(|text| Seen::read(room, None, text)?.into_message());
     snapshot.extend(interim);
     snapshot
 }
