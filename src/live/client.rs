@@ -241,12 +241,19 @@ impl Client {
         }
     }
 
+    /// The client takes its leave: it is not expected back in a moment.
+    pub fn leave_taken(&self) {
+        if let Phase::Running(_, inbox) = &*self.lock() {
+            inbox.close(Ending::Parked);
+        }
+    }
+
     /// The client is gone: its session is closed in order, so that its usage is counted, and can be
     /// gone on with elsewhere.
     pub fn gone(&self) {
         self.retire();
         if let Phase::Running(_, inbox) = std::mem::replace(&mut *self.lock(), Phase::Stopped) {
-            inbox.close(Ending::Parked);
+            inbox.close(Ending::Lost);
         }
         log_patterns::websocket_disconnected(&self.caller.principal.subject);
     }

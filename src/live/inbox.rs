@@ -70,6 +70,8 @@ pub enum Ending {
     Stopped,
     /// Its client went away: it may be gone on with.
     Parked,
+    /// Its client's connection broke: most are back in a moment, to go on with it.
+    Lost,
     /// Another owner asks for it: what waits is sent to that one again.
     Released,
 }
@@ -139,9 +141,11 @@ impl Inbox {
     }
 
     /// Takes no more audio, and ends the lease at once; what waits is still handed out, unless
-    /// another owner asks for it. The first ending stands, and is returned.
+    /// another owner asks for it. The first ending stands, and is returned; but who was lost may be
+    /// back.
     pub fn close(&self, ending: Ending) -> Ending {
         let mut state = self.lock();
+        state.ending.take_if(|was| *was == Ending::Lost && ending == Ending::Released);
         let ending = *state.ending.get_or_insert(ending);
         let lease = state.lease.take();
         if ending == Ending::Released {
@@ -195,7 +199,7 @@ impl Inbox {
 
     /// Waits until its client has gone, or another owner asks. For its one reader.
     pub async fn left(&self) {
-        while !matches!(self.ending(), Some(Ending::Parked | Ending::Released)) {
+        while matches!(self.ending(), None | Some(Ending::Stopped)) {
             self.filled.notified().await;
         }
     }
@@ -275,6 +279,15 @@ mod tests {
         assert_eq!(inbox.next().await.map(|chunk| chunk.seq), Some(1));
         assert!(inbox.next().await.is_none());
         assert!(inbox.next().await.is_none());
+    }
+
+    #[test]
+    fn who_was_lost_may_be_back() {
+        let inbox = Inbox::new(100, 0);
+        assert_eq!(inbox.close(Ending::Lost), Ending::Lost);
+        assert_eq!(inbox.close(Ending::Stopped), Ending::Lost);
+        assert_eq!(inbox.close(Ending::Released), Ending::Released);
+        assert_eq!(inbox.close(Ending::Parked), Ending::Released);
     }
 
     #[test]

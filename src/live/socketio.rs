@@ -16,6 +16,7 @@ use socketioxide::{
     extract::{AckSender, SocketRef, TryData},
     handler::ConnectHandler,
     layer::SocketIoLayer,
+    socket::DisconnectReason,
 };
 
 use super::{
@@ -210,7 +211,10 @@ fn register(socket: &SocketRef, client: &Client) {
         ready(())
     });
     let gone = client.clone();
-    socket.on_disconnect(move || {
+    socket.on_disconnect(move |reason: DisconnectReason| {
+        if reason == DisconnectReason::ClientNSDisconnect {
+            gone.leave_taken();
+        }
         gone.gone();
         ready(())
     });

@@ -216,7 +216,13 @@ async fn read(client: &Client, stream: &mut SplitStream<Socket>) -> Option<Close
         match message {
             Message::Binary(bytes) => hear(client, bytes).await,
             Message::Text(text) => obey(client, &text),
-            Message::Close(_) => return None,
+            Message::Close(frame) => {
+                // Who gives no code may have concluded that the connection is dead.
+                if frame.is_some_and(|it| matches!(it.code, CloseCode::Normal | CloseCode::Away)) {
+                    client.leave_taken();
+                }
+                return None;
+            }
             Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
         }
     }

@@ -28,6 +28,9 @@ pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 pub(super) const OPENING: Duration = Duration::from_secs(5);
 /// How long one message may take to be written.
 const WRITE: Duration = Duration::from_secs(5);
+/// Bytes that the kernel keeps of what cannot be sent yet: a ping behind megabytes of audio would not
+/// be answered in time by a provider that reads slowly.
+const UNSENT_BYTES: u32 = 64 * 1024;
 /// Transcripts are a kilobyte or two; anything of this size is not one.
 const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
 
@@ -80,6 +83,7 @@ async fn upgrade(url: &Url, authorization: HeaderValue) -> Result<(Socket, Respo
     let port = url.port_or_known_default().unwrap_or(443);
     let tcp = TcpStream::connect((host, port)).await.map_err(unreachable)?;
     tcp.set_nodelay(true).map_err(unreachable)?;
+    socket2::SockRef::from(&tcp).set_tcp_notsent_lowat(UNSENT_BYTES).map_err(unreachable)?;
     let mut request = url.as_str().into_client_request().map_err(unopened)?;
     request.headers_mut().insert(header::AUTHORIZATION, authorization);
     client_async_tls_with_config(request, tcp, Some(buffers()), None).await.map_err(unopened)

@@ -11,7 +11,7 @@ use testkit::{
 };
 
 use crate::{
-    harness::{Setup, TestApp},
+    harness::{LONG, Setup, TestApp},
     oracle::{self, SOON, numbered, numbered_app},
 };
 
@@ -171,8 +171,8 @@ async fn interims_are_coalesced_for_a_late_reader() {
     let mut client = app.socketio().await;
     oracle::speak(&mut client, NumberedAudio::linear16(1, 1), 0..HALF_A_MINUTE).await;
     oracle::stop(&mut client).await;
-    app.deepgram().wait_for_stream(SOON, |record| record.end.is_some()).await.expect("said");
-    let heard = oracle::until_stopped(&mut client, SOON).await;
+    app.deepgram().wait_for_stream(LONG, |record| record.end.is_some()).await.expect("said");
+    let heard = oracle::until_stopped(&mut client, LONG).await;
     assert_coalesced(&app, &heard, HALF_A_MINUTE);
 }
 
@@ -182,8 +182,8 @@ async fn interims_are_coalesced_at_the_raw_door() {
     let mut socket = app.websocket().await;
     oracle::speak_raw(&mut socket, NumberedAudio::linear16(1, 1), 0..HALF_A_MINUTE).await;
     oracle::stop_raw(&mut socket).await;
-    app.deepgram().wait_for_stream(SOON, |record| record.end.is_some()).await.expect("said");
-    let heard = oracle::until_stopped_raw(&mut socket, SOON).await;
+    app.deepgram().wait_for_stream(LONG, |record| record.end.is_some()).await.expect("said");
+    let heard = oracle::until_stopped_raw(&mut socket, LONG).await;
     assert_coalesced(&app, &heard, HALF_A_MINUTE);
 }
 

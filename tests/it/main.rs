@@ -42,6 +42,7 @@ mod polling;
 mod real_speech;
 mod redis_rights;
 mod resume;
+mod resume_parked;
 mod resume_stopped;
 mod rooms;
 mod secret_rotation;

@@ -33,7 +33,10 @@ impl Session {
         }
         let durable_ms = self.meter.as_ref().map_or(0, |meter| *meter.durable_ms().borrow());
         self.acknowledge(durable_ms.min(self.told_ms()));
-        self.hurry(upstream, covered_ms);
+        // Half a word at the end is not asked for while the rest of it may come.
+        if self.back_until.is_none() {
+            self.hurry(upstream, covered_ms);
+        }
         if let Err(refusal) = self.place.look(self.received_at.elapsed()) {
             return Some(Outcome::Failed(refusal));
         }

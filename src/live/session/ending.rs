@@ -28,7 +28,7 @@ impl Session {
         let ending = if replaced { Ending::Released } else { Ending::Stopped };
         let standing = match self.inbox.close(ending) {
             Ending::Stopped => Standing::Over,
-            Ending::Parked | Ending::Released => Standing::Parked,
+            Ending::Parked | Ending::Lost | Ending::Released => Standing::Parked,
         };
         let report = self.report(covered_ms);
         let billed_ms = if replaced {
@@ -103,7 +103,7 @@ impl Session {
     pub(super) fn unused(&self) -> Outcome {
         match self.inbox.close(Ending::Parked) {
             Ending::Released => Outcome::Replaced,
-            Ending::Stopped | Ending::Parked => Outcome::Silent,
+            Ending::Stopped | Ending::Parked | Ending::Lost => Outcome::Silent,
         }
     }
 

@@ -74,6 +74,8 @@ pub struct Session {
     edge: Edge,
     acked_ms: u64,
     acked_at: Instant,
+    /// Until when its client may be back, whose connection broke.
+    back_until: Option<Instant>,
 }
 
 impl Session {
@@ -108,6 +110,7 @@ impl Session {
             edge: Edge::default(),
             acked_ms: 0,
             acked_at: Instant::now(),
+            back_until: None,
             options,
             beginning,
         }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
 
 use super::{Ending, Outcome, Session, ticker};
 use crate::{
@@ -17,6 +18,8 @@ use crate::{
 
 /// How long the last words may take once no more audio comes.
 const FINISHING: Duration = Duration::from_secs(30);
+/// How long a client whose connection broke is waited for, before its last word is taken for whole.
+const BACK_WITHIN: Duration = Duration::from_secs(5);
 /// How long they may take where another owner waits.
 const RELEASING: Duration = Duration::from_millis(1200);
 
@@ -29,15 +32,20 @@ impl Session {
         let mut migration = Migration::new(&self.service, self.caller.leaving.clone());
         loop {
             let finishing = deadline.is_some();
+            let waits = !finishing && self.back_until.is_some();
+            let takes = !finishing && !waits && upstream.has_room();
             let over = tokio::select! {
-                chunk = self.place.next(), if !finishing && upstream.has_room() => match chunk {
+                chunk = self.place.next(), if takes => match chunk {
                     Ok(Some(chunk)) => {
                         self.take(upstream, chunk);
                         None
                     }
+                    Ok(None) if self.inbox.ending() == Some(Ending::Lost) => {
+                        self.back_until = Some(Instant::now() + BACK_WITHIN);
+                        None
+                    }
                     Ok(None) => {
-                        upstream.finish();
-                        deadline = Some(Instant::now() + FINISHING);
+                        deadline = finish(upstream, FINISHING);
                         None
                     }
                     Err(refusal) if refusal.kind == ErrorKind::Overloaded => {
@@ -51,12 +59,16 @@ impl Session {
                     self.migrate(step);
                     None
                 }
+                () = not_back(self.back_until, shutdown.soft()), if waits => {
+                    self.back_until = None;
+                    deadline = finish(upstream, FINISHING);
+                    None
+                }
                 // The audio that waits is sent to the next owner again.
                 () = asked.cancelled(), if !released => {
                     released = true;
                     self.inbox.close(Ending::Released);
-                    upstream.finish();
-                    deadline = Some(Instant::now() + RELEASING);
+                    deadline = finish(upstream, RELEASING);
                     None
                 }
                 // Cut, but not without handing over what is to be billed.
@@ -137,4 +149,17 @@ impl Session {
     pub(super) fn leave_if_mute(&mut self, upstream: &mut Upstream) -> Option<Outcome> {
         upstream.leave_if_mute().and_then(|left| self.learn(upstream, left))
     }
+}
+
+/// Asks for the last words; until when they may come.
+fn finish(upstream: &mut Upstream, within: Duration) -> Option<Instant> {
+    upstream.finish();
+    Some(Instant::now() + within)
+}
+
+/// Waits until a client is not waited for any longer.
+async fn not_back(until: Option<Instant>, soft: &CancellationToken) {
+    // A replica that goes away has no time for it.
+    let waited = sleep_until(until.unwrap_or_else(Instant::now));
+    soft.run_until_cancelled(waited).await;
 }
