@@ -251,7 +251,7 @@ async fn a_provider_that_reads_slowly_sets_the_pace() {
     let mut socket: RawSocket = app.websocket().await;
     oracle::speak_raw(&mut socket, NumberedAudio::linear16(1, 1), 0..CHUNKS).await;
     oracle::stop_raw(&mut socket).await;
-    let heard = oracle::until_stopped_raw(&mut socket, Duration::from_secs(30)).await;
+    let heard = oracle::until_stopped_raw(&mut socket, LONG).await;
     oracle::assert_whole(&heard, CHUNKS);
     assert_eq!(app.deepgram().streams().len(), 1, "slow is not dead");
 }

@@ -27,6 +27,7 @@ mod live_frames;
 mod live_memory;
 mod live_misuse;
 mod live_options;
+mod live_panic;
 mod live_session;
 mod live_slow;
 #[cfg(feature = "local-speech")]

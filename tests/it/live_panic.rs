@@ -1,0 +1,105 @@
+//! A session whose task panics: only that one is restarted, by its client, and loses no word.
+
+use std::{
+    fmt::Debug,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use serde_json::{Value, json};
+use testkit::{numbered::NumberedAudio, raw_ws::RawSocket};
+use tracing::{
+    Event, Level, Metadata, Subscriber,
+    field::{Field, Visit},
+    span::{Attributes, Id, Record},
+};
+
+use crate::{
+    harness::{Setup, TestApp, doors},
+    oracle::{self, SOON, numbered},
+    resume::Known,
+};
+
+/// The key of somebody else.
+const OTHER: &str = "a-static-key-of-somebody-else";
+
+/// A log that panics once, in the task that writes a certain line: nothing in the service is made to
+/// fail, and no other task of it is touched.
+struct Trap {
+    line: &'static str,
+    armed: AtomicBool,
+}
+
+impl Visit for &Trap {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        let sprung = field.name() == "message" && format!("{value:?}").contains(self.line);
+        if sprung && self.armed.swap(false, Ordering::SeqCst) {
+            panic!("a log that cannot be written");
+        }
+    }
+}
+
+impl Subscriber for Trap {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.is_event() && *metadata.level() <= Level::INFO
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        event.record(&mut &*self);
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+async fn begin(app: &TestApp, token: &str, audio: NumberedAudio) -> (RawSocket, Known) {
+    let (mut socket, _) = doors::websocket(&app.url(), token).await.expect("admitted");
+    socket.send_json(&json!({ "type": "start_streaming" })).await.expect("sent");
+    let heard = oracle::listen_raw(&mut socket, SOON, |it| it["type"] == "session_started").await;
+    let started = heard.last().expect("started").clone();
+    oracle::speak_raw(&mut socket, audio, 0..15).await;
+    (socket, Known { started, heard })
+}
+
+/// On one thread, whose log is the trap.
+#[tokio::test]
+async fn only_the_session_that_panics_is_restarted() {
+    let line = "connection started for user: dev-user ";
+    let trap = Arc::new(Trap { line, armed: AtomicBool::new(true) });
+    let _log = tracing::subscriber::set_default(trap.clone());
+    let app = Setup::new().deepgram(numbered()).with("API_KEY", OTHER).start().await;
+    let (doomed, spared) = (NumberedAudio::linear16(1, 1), NumberedAudio::linear16(2, 2));
+    let (mut other, _) = begin(&app, OTHER, spared).await;
+    let (mut socket, known) = begin(&app, &app.token(), doomed).await;
+    let heard = oracle::listen_raw(&mut socket, SOON, |it| it["type"] == "closing").await;
+    let closing = heard.last().expect("a farewell");
+    assert_eq!(
+        (&closing["code"], &closing["reason"], &closing["reconnect"]),
+        (&json!(4004), &json!("restart"), &json!(true))
+    );
+    assert!(!trap.armed.load(Ordering::SeqCst));
+    assert_eq!(app.metric("live_sessions_ended_total", &[r#"outcome="died""#]), 1);
+    assert_eq!(app.metric("live_sessions", &[]), 1, "the other's");
+    let (mut again, _) = doors::websocket(&app.url(), &app.token()).await.expect("admitted");
+    again.send_json(&known.resume(15)).await.expect("sent");
+    let answered = |it: &Value| it["type"] == "session_resumed" || it["type"] == "error";
+    let resumed = oracle::listen_raw(&mut again, SOON, answered).await.pop().expect("an answer");
+    assert_eq!(resumed["next_seq"], 0, "nothing of it was said: {resumed}");
+    for (socket, audio, from) in [(&mut again, doomed, 0), (&mut other, spared, 15)] {
+        oracle::speak_raw(socket, audio, from..30).await;
+        oracle::stop_raw(socket).await;
+        oracle::assert_whole(&oracle::until_stopped_raw(socket, SOON).await, 30);
+    }
+    let billed = "SELECT sum(range_end_ms - range_start_ms)::bigint FROM usage_logs";
+    let is_billed = async || app.sql::<Option<i64>>(billed).await == Some(6000);
+    testkit::wait_until("both to be billed once", SOON, is_billed).await.expect("billed");
+    assert_eq!(app.metric("live_sessions", &[]), 0);
+}
