@@ -120,8 +120,8 @@ impl Run {
                     None => return,
                 },
                 () = sleep_until(beat), if self.speaking => {
+                    self.speak(beat);
                     beat += Duration::from_millis(CHUNK_MS);
-                    self.speak();
                 }
                 permit = reserve(out), if chunk.is_some() => {
                     if let (Some(permit), Some(chunk)) = (permit, chunk) {
@@ -190,9 +190,13 @@ impl Run {
         }
     }
 
-    fn speak(&mut self) {
+    fn speak(&mut self, due: Instant) {
         self.kept.speak(1);
-        self.history.update(|history| history.frames += CHUNK_FRAMES);
+        let due = due.saturating_duration_since(self.began);
+        self.history.update(|history| {
+            history.frames += CHUNK_FRAMES;
+            history.chunks_at.push(due);
+        });
     }
 
     fn sent(&mut self) {
