@@ -63,7 +63,7 @@ pub fn is_chosen() -> bool {
     std::env::var_os("CHAOS").is_some()
 }
 
-/// The faults that `CHAOS` names: `all`, or numbers such as `F1,F8`. None where it is unset.
+/// The faults that `CHAOS` names: `all`, or names such as `F1,S3`. None where it is unset.
 fn chosen() -> Vec<&'static Fault> {
     let Some(wish) = std::env::var_os("CHAOS") else { return Vec::new() };
     let wish = wish.into_string().expect("CHAOS is text");

@@ -53,7 +53,7 @@ pub fn large(replicas: usize, seed: u64) -> Shape {
 async fn gather(scene: &mut Scene, count: u16, of: impl Fn(Plan) -> Plan) -> anyhow::Result<()> {
     for number in 0..count {
         let (tenant, session) = (number / OF_A_TENANT + 1, number % OF_A_TENANT + 1);
-        let plan = scene.cluster.plan(tenant, session).at(usize::from(number));
+        let plan = scene.cluster.plan(tenant, session).at(usize::from(number)).narrow();
         scene.begin_alone(of(plan)).await;
         if number % STEP == STEP - 1 {
             scene.until_all("a final", LONG, |spoken| !spoken.finals.is_empty()).await?;
@@ -153,7 +153,7 @@ pub async fn storm(seed: u64) -> anyhow::Result<String> {
         for number in begun..begun + STEP {
             let (tenant, session) = (number / OF_A_TENANT + 1, number % OF_A_TENANT + 1);
             let plan = scene.cluster.plan(tenant, session).at(usize::from(number));
-            scene.begin_alone(plan).await;
+            scene.begin_alone(plan.narrow()).await;
         }
         scene.until_all("a final", LONG, |spoken| !spoken.finals.is_empty()).await?;
         for caller in &scene.callers[usize::from(begun)..] {

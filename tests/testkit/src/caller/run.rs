@@ -95,7 +95,7 @@ impl Run {
             began,
             spawner,
             dice: Dice::new(plan.seed),
-            address: plan.first,
+            address: plan.first % plan.addresses.len(),
             failures: 0,
             speaking: true,
             ending: false,
@@ -167,7 +167,8 @@ impl Run {
     fn chunk(&self) -> Option<Bytes> {
         let takes = self.line.is_some() && self.attempt.is_none() && self.phase == Phase::Running;
         let frames = self.kept.peek().filter(|_| takes)?;
-        let audio = NumberedAudio::linear16(self.plan.tenant, self.plan.session);
+        let Plan { tenant, session, bytes_per_second, .. } = self.plan;
+        let audio = NumberedAudio { tenant, session, bytes_per_second };
         Some(audio.frames(frames.start, CHUNK_FRAMES).into())
     }
 
