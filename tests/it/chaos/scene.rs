@@ -202,9 +202,19 @@ impl Scene {
         };
         if violations.is_empty() {
             nothing_missed(&evidence)?;
+            self.none_stored_unasked(&evidence)?;
             return Ok(evidence);
         }
         anyhow::bail!("{} violations:\n{}", violations.len(), complaint(&violations, &evidence))
+    }
+
+    /// That nothing is stored of whom did not ask for it.
+    fn none_stored_unasked(&self, evidence: &Evidence) -> anyhow::Result<()> {
+        let silent = evidence.spoken.iter().filter(|one| !self.stores.contains(&one.tenant));
+        let sessions = silent.flat_map(|one| &one.sessions);
+        let stored = sessions.filter(|session| evidence.kept.contains_key(&session.id)).count();
+        ensure!(stored == 0, "{stored} sessions are stored that did not ask for it");
+        Ok(())
     }
 
     /// What is stored, and nothing for what should be and is not.
