@@ -169,7 +169,7 @@ impl Run {
         let frames = self.kept.peek().filter(|_| takes)?;
         let Plan { tenant, session, bytes_per_second, .. } = self.plan;
         let audio = NumberedAudio { tenant, session, bytes_per_second };
-        Some(audio.frames(frames.start, CHUNK_FRAMES).into())
+        Some(audio.frames(frames.start, frames.end - frames.start).into())
     }
 
     fn dead_at(&self) -> Option<Instant> {
