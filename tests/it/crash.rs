@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::json;
 use testkit::{
     deepgram::{self, Action, Fault, Script, Simulator},
+    numbered::NumberedAudio,
     process::Signal,
     raw_ws::Received,
     speech::Pace,
@@ -63,6 +65,43 @@ async fn killed_in_mid_stream() {
     assert!(billed >= speaker.acked_ms(), "what was acknowledged is billed");
     assert!(billed <= speaker.said_ms(), "no more is billed than was said");
     serves_again(&url, &deepgram, billed).await;
+}
+
+/// Usage that was durable when its owner died is not yet known to be so where the session goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_acknowledged_is_not_taken_back() {
+    let config = deepgram::Config {
+        longest_segment: Duration::from_secs(1),
+        ..deepgram::Config::speaking(Script::numbered_audio())
+    };
+    let (variables, _deepgram) = Setup::new().deepgram(config).variables().await;
+    let mut owner = ServiceProcess::start(&variables).await;
+    let next = ServiceProcess::start(&variables).await;
+    let mut first = speaker(&owner).await;
+    first.socket.send_json(&json!({ "type": "start_streaming" })).await.expect("sent");
+    let started = first.hear_until(|told| told["type"] == "session_started").await;
+    for (chunks, acked_ms) in [(11, 1_000), (11, 2_000)] {
+        first.say(chunks).await;
+        first.hear_ack(acked_ms).await;
+    }
+    owner.guard.kill().expect("killed");
+    let mut second = speaker(&next).await;
+    let resume = json!({
+        "type": "resume",
+        "session_id": started["session_id"],
+        "resume_token": started["resume_token"],
+        "next_seq": 22,
+        "last_n": first.finals().last().expect("a final")["n"],
+    });
+    second.socket.send_json(&resume).await.expect("sent");
+    second.hear_until(|told| told["type"] == "session_resumed").await;
+    let audio = NumberedAudio::linear16(1, 1);
+    // It had told two seconds, so that the third is what it goes on with.
+    second.socket.send_binary(audio.frames(100, 100)).await.expect("sent");
+    second.hear_ack(3_000).await;
+    let acks = second.messages.iter().filter_map(|told| told["acked_ms"].as_i64());
+    let acks: Vec<_> = acks.collect();
+    assert!(acks.iter().all(|acked_ms| *acked_ms >= first.acked_ms()), "{acks:?}");
 }
 
 /// Another process on the same database serves, and leaves the old rows as they are.

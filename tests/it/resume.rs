@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use testkit::{numbered::NumberedAudio, raw_ws::RawSocket};
+use testkit::{
+    deepgram::{self, Record},
+    numbered::NumberedAudio,
+    raw_ws::RawSocket,
+};
 
 use crate::{
     harness::{Setup, TestApp},
@@ -93,6 +97,26 @@ async fn a_second_socket_wins_and_the_first_is_told() {
         assert!(oracle::named(&end, "streaming_stopped").next().is_none(), "it goes on elsewhere");
     }
     assert_eq!(apps[0].metric("live_sessions", &[]) + apps[1].metric("live_sessions", &[]), 0);
+}
+
+/// A word at the end of the audio is left to the next owner, and so is whatever comes after it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_follows_a_word_that_was_left_is_left_too() {
+    let config = deepgram::Config {
+        longest_segment: Duration::from_secs(1),
+        latency: Duration::from_millis(500),
+        ..numbered()
+    };
+    let apps = Setup::new().deepgram(config).start_many(2).await;
+    let (mut socket, known) = begin(&apps[0], 10, json!({})).await;
+    // The next final ends 200 ms before the audio does, and is on its way when the session is asked
+    // for.
+    oracle::speak_raw(&mut socket, AUDIO, 10..22).await;
+    let bytes = oracle::chunk(AUDIO, 0).len() as u64 * 22;
+    let heard = |records: &[Record]| records.iter().any(|record| record.audio_bytes == bytes);
+    apps[0].deepgram().wait_for(SOON, heard).await.expect("all of it is sent");
+    let (_, heard) = go_on(&apps[1], known, 22, 8).await;
+    oracle::assert_whole(&heard, 30);
 }
 
 /// The old socket is left only once the new one has the session, and the drain waits no longer.

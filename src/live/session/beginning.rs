@@ -116,6 +116,10 @@ impl Session {
         let meter = self.service.usage.resume(start, self.beginning.stands.billed_ms);
         // What its owners before declared lost, and had not counted past.
         self.beginning.stands.gaps.iter().for_each(|(from_ms, to_ms)| meter.skip(*from_ms, *to_ms));
+        if !self.beginning.is_fresh() {
+            // Nothing is acknowledged before what its owners had transcribed is durable.
+            meter.checkpoint(self.beginning.stands.covered_ms);
+        }
         self.meter = Some(meter);
         let Some(publisher) = self.publisher() else { return };
         let ground = herald::Ground {

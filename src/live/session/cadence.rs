@@ -79,7 +79,13 @@ impl Session {
     }
 
     /// Tells how far audio is durable when that moved, and otherwise often enough to be alive.
+    ///
+    /// An owner before may have acknowledged up to where it left the session: less would take that
+    /// back.
     fn acknowledge(&mut self, acked_ms: u64) {
+        if acked_ms < self.beginning.stands.covered_ms {
+            return;
+        }
         if acked_ms == self.acked_ms && self.acked_at.elapsed() < HEARD {
             return;
         }

@@ -5,11 +5,14 @@ use std::time::Duration;
 use anyhow::ensure;
 use testkit::process::{Haproxy, Signal};
 
-use super::scene::{Scene, lasts, one_session_each, summary, talking};
+use super::{
+    scene::{Scene, lasts, one_session_each, summary, talking},
+    stock::{self, StockClient, TRANSPORTS},
+};
 use crate::harness::{LONG, SOON, Shape};
 
 /// Replaces each replica in turn, as a rolling deploy does.
-async fn roll(scene: &mut Scene, cuts: f64) -> anyhow::Result<()> {
+pub async fn roll(scene: &mut Scene, cuts: f64) -> anyhow::Result<()> {
     for number in 0..scene.cluster.replicas.len() {
         scene.cluster.signal(number, Signal::Terminate);
         let mut code = None;
@@ -36,23 +39,42 @@ pub async fn rolling_deploy(seed: u64) -> anyhow::Result<String> {
     Ok(format!("silent for {silence:.1?}; {}", summary(&evidence)))
 }
 
-/// F42: a balancer that keeps nobody where they are, through the same deploy.
+/// F42: a balancer that keeps nobody where they are, through the same deploy and a kill; some speak
+/// over WebSockets, some as stock clients do, some by polling alone.
 pub async fn balanced_at_random(seed: u64) -> anyhow::Result<String> {
-    let mut scene = Scene::new(Shape::new(3, seed).with("DRAIN_SECONDS", "8")).await;
+    let shape = Shape::new(3, seed).with("DRAIN_SECONDS", "8").with("TRUSTED_PROXIES", "1");
+    let mut scene = Scene::new(shape.with("EDGE_RATE", "10000")).await;
     let doors = scene.cluster.replicas.iter().map(|replica| replica.door.address().port());
     let balancer = Haproxy::start(&doors.collect::<Vec<_>>())?;
+    let mut stock: Vec<_> = (5..)
+        .zip(TRANSPORTS)
+        .map(|(tenant, transport)| {
+            let token = scene.cluster.token(tenant);
+            StockClient::start(&balancer.url(), &token, transport, (tenant, 1))
+        })
+        .collect();
     for tenant in 1..=4 {
         let mut plan = scene.cluster.plan(tenant, 1);
         plan.addresses = vec![balancer.url()];
         scene.begin(plan).await;
     }
     scene.until_acked(2_000).await?;
+    for client in &stock {
+        client.wait("words", SOON, |spoken| spoken.heard_frames() > 0).await?;
+    }
     let began = scene.moment();
     roll(&mut scene, 0.0).await?;
     scene.cluster.kill(0);
     let silence = scene.silence_since(&began, Duration::from_secs(6))?;
     scene.until_words(75, SOON * 2).await?;
-    let evidence = scene.judge().await?;
+    let mut others = Vec::new();
+    for (client, transport) in stock.iter_mut().zip(TRANSPORTS) {
+        let goal = client.history().heard_frames() + 75;
+        client.wait("more words", LONG, |spoken| spoken.heard_frames() >= goal).await?;
+        others.push(client.finish(LONG).await?);
+        stock::used(&others[others.len() - 1], transport)?;
+    }
+    let evidence = scene.judge_with(others).await?;
     one_session_each(&evidence)?;
     Ok(format!("silent for {silence:.1?}; {}", summary(&evidence)))
 }

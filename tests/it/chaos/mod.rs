@@ -1,11 +1,14 @@
 //! Faults on purpose: each is injected while people speak and watch, and the judge of the testkit
 //! says whether anything was lost, doubled, or heard by somebody else.
 //!
-//! Every fault has the number under which the documents list it. A few run with all other tests;
-//! `make chaos` (`CHAOS=all`) runs all of them and prints a table.
+//! Every fault has the number under which docs/CHAOS.md lists it. A few run with all other tests;
+//! `make chaos` (`CHAOS=all`) runs all of them and prints a table: first the small ones (F), two at
+//! a time, then those at full size (S), one after the other.
 
 mod audio;
+mod boots;
 mod clients;
+mod crowd;
 mod fleet;
 mod postgres;
 mod provider;
@@ -13,6 +16,8 @@ mod redis;
 mod replicas;
 mod run;
 mod scene;
+mod sizes;
+mod stock;
 mod viewers;
 
 use futures_util::{FutureExt, future::LocalBoxFuture};
@@ -30,9 +35,9 @@ pub struct Fault {
 }
 
 macro_rules! catalogue {
-    ($($name:ident: $injected:literal => $expected:literal, $run:path;)*) => {
-        /// Every fault, in the order of their numbers.
-        pub const CATALOGUE: &[Fault] = &[$(Fault {
+    ($list:ident, $($name:ident: $injected:literal => $expected:literal, $run:path;)*) => {
+        /// Faults in the order of their numbers.
+        pub const $list: &[Fault] = &[$(Fault {
             name: stringify!($name),
             injected: $injected,
             expected: $expected,
@@ -41,7 +46,7 @@ macro_rules! catalogue {
     };
 }
 
-catalogue! {
+catalogue! { CATALOGUE,
     F1: "a replica is killed in mid-utterance" => "live words elsewhere within 5 s", replicas::killed;
     F2: "a replica is frozen, and thaws once others own its sessions" => "its late writes are refused", replicas::frozen;
     F3: "a replica is told to stop in mid-utterance" => "sessions migrate, exit code 0", replicas::told_to_stop;
@@ -54,7 +59,7 @@ catalogue! {
     F13: "Redis has no memory for writes for 10 s" => "streams go on; then all is acknowledged", redis::full;
     F14: "Redis throws our subscribers out" => "they are back at once", redis::subscribers_cut;
     F16: "Postgres is killed, and back after 10 s" => "streams go on and move, REST 503, each millisecond billed once", postgres::killed;
-    F17: "Postgres fails over" => "the pool heals", postgres::failed_over;
+    F17: "Postgres is killed, and a copy of it takes over elsewhere" => "streams go on, no row twice", postgres::failed_over;
     F18: "commits are done and their answers lost" => "no row twice", postgres::unanswered;
     F19: "the table of usage is locked for 10 s" => "streams go on", postgres::locked;
     F24: "the provider answers 401, then 403" => "clients are told, no storm, our key in no log", provider::unauthorised;
@@ -73,7 +78,7 @@ catalogue! {
     F39: "a viewer reads a thousand bytes a second" => "let go, and back where it was", viewers::slow;
     F40: "everybody comes back at once" => "within 10 s, keys fetched at most once", clients::storm;
     F41: "every replica is replaced in turn" => "silent for 5 s at most", fleet::rolling_deploy;
-    F42: "a balancer keeps nobody, replicas are replaced and killed" => "the same sessions go on", fleet::balanced_at_random;
+    F42: "a balancer keeps nobody, replicas are replaced and killed" => "the same sessions go on, over sockets and by polling", fleet::balanced_at_random;
     F45: "bytes that are no WebSocket" => "closed, others untouched", clients::malformed;
     F46: "messages without end, thousands of pings" => "closed, others untouched", clients::oversized;
     F47: "audio cut anywhere, options and containers that cannot be" => "clear errors, every word, others untouched", audio::strange;
@@ -82,6 +87,14 @@ catalogue! {
     F59: "a second socket claims a session" => "the newest wins, the other hears 4501", replicas::claimed_twice;
     F63: "a crowd watches, its speakers' replica dies, no database" => "all are back where they were", viewers::crowd;
     F64: "Redis goes, replicas are replaced, clients are cut" => "every promise holds", fleet::everything;
+}
+
+catalogue! { SIZES,
+    S1: "every replica is replaced under 300 live sessions" => "99 of 100 finals within 2 s, no session begun anew", sizes::rolled;
+    S2: "the same with clients that neither migrate nor resume" => "nothing lost that was taken, each millisecond billed once at most", sizes::rolled_with_older_clients;
+    S3: "1000 watch a room, its speaker's replica is killed" => "live within 5 s, whole within 20 s, few queries", crowd::moved;
+    S4: "1000 silent sessions lose their sockets at once" => "all are back, keys fetched at most once", sizes::storm;
+    S5: "20 boots with Postgres, Redis or the tenant's keys away" => "listens, serves, catches up, exit code 0", boots::twenty;
 }
 
 /// Faults that run with all other tests.
@@ -103,5 +116,14 @@ mod short {
         f28_the_provider_closes "F28"
         f38_clients_are_offline "F38"
         f59_a_session_is_claimed_twice "F59"
+    }
+
+    /// A few of the boots of S5.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn s5_boots_without_what_is_needed() {
+        let seed = super::run::seed();
+        if let Err(wrong) = super::boots::boots(seed, 4).await {
+            panic!("seed {seed}: {wrong:#}");
+        }
     }
 }

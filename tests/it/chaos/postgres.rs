@@ -42,16 +42,22 @@ pub async fn killed(seed: u64) -> anyhow::Result<String> {
     is_well(scene, silence).await
 }
 
-/// F17: every connection is dead, and so is the server behind it; another answers there.
+/// F17: the server is killed, and one that followed it takes over elsewhere.
 pub async fn failed_over(seed: u64) -> anyhow::Result<String> {
     let mut scene = people(seed).await?;
+    scene.begin_stored([4]).await;
+    let other = scene.cluster.postgres.follow()?;
+    scene.until_more_acked(1_000, LONG).await?;
     let began = scene.moment();
-    scene.cluster.postgres_way.cut_all();
-    scene.cluster.postgres.stop()?;
-    scene.cluster.postgres.restart()?;
+    scene.cluster.postgres.kill()?;
+    lasts(Duration::from_secs(2)).await;
+    other.promote()?;
+    let former = scene.cluster.move_postgres(other);
     scene.until_words(75, SOON).await?;
     let silence = scene.silence_since(&began, UNTOUCHED)?;
-    is_well(scene, silence).await
+    let seen = is_well(scene, silence).await;
+    drop(former);
+    seen
 }
 
 /// F18: the commit is done, and its answer is lost, again and again.

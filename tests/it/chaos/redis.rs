@@ -5,15 +5,20 @@ use std::time::Duration;
 use anyhow::ensure;
 use testkit::{process::Redis, proxy::Mode};
 
-use super::scene::{Scene, lasts, one_session_each, summary, talking};
+use super::scene::{Scene, lasts, one_session_each, summary};
 use crate::harness::{LONG, SOON, Shape};
 
 /// No word may be later than this while Redis is away: none waits for it.
 const UNTOUCHED: Duration = Duration::from_secs(3);
 const OUTAGE: Duration = Duration::from_secs(10);
 
+/// Two whose transcripts are stored, and two whose are not.
 async fn people(seed: u64) -> anyhow::Result<Scene> {
-    talking(Shape::new(2, seed), 3).await
+    let mut scene = Scene::new(Shape::new(2, seed)).await;
+    scene.begin_many(2).await;
+    scene.begin_stored(3..=4).await;
+    scene.until_acked(2_000).await?;
+    Ok(scene)
 }
 
 /// All is as before: what was said in the meantime is durable, and sessions go elsewhere.

@@ -9,10 +9,12 @@ use std::{
 use futures_util::{FutureExt, StreamExt, stream};
 use testkit::seed::Dice;
 
-use super::{CATALOGUE, Fault};
+use super::{CATALOGUE, Fault, SIZES};
 
 /// The longest that one fault may take.
 const LONGEST: Duration = Duration::from_secs(150);
+/// The longest that one may take at full size.
+const LONGEST_AT_SIZE: Duration = Duration::from_secs(420);
 /// Faults that are injected at once, each into a cluster of its own.
 const AT_ONCE: usize = 2;
 
@@ -26,11 +28,12 @@ struct Row {
 
 async fn run(fault: &'static Fault, seed: u64) -> Row {
     let began = Instant::now();
-    let running = AssertUnwindSafe(tokio::time::timeout(LONGEST, (fault.run)(seed)));
+    let longest = if fault.name.starts_with('S') { LONGEST_AT_SIZE } else { LONGEST };
+    let running = AssertUnwindSafe(tokio::time::timeout(longest, (fault.run)(seed)));
     let observed = match running.catch_unwind().await {
         Ok(Ok(Ok(seen))) => Ok(seen),
         Ok(Ok(Err(error))) => Err(format!("{error:#}")),
-        Ok(Err(_)) => Err(format!("not over after {LONGEST:?}")),
+        Ok(Err(_)) => Err(format!("not over after {longest:?}")),
         Err(panic) => {
             let text = panic.downcast_ref::<String>().cloned();
             let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
@@ -50,7 +53,7 @@ pub async fn alone(name: &str) {
 }
 
 /// The seed of the whole run; `CHAOS_SEED` repeats another's.
-fn seed() -> u64 {
+pub fn seed() -> u64 {
     let given = std::env::var_os("CHAOS_SEED").and_then(|text| text.to_str()?.parse().ok());
     given.unwrap_or_else(Dice::fresh_seed)
 }
@@ -60,15 +63,16 @@ pub fn is_chosen() -> bool {
     std::env::var_os("CHAOS").is_some()
 }
 
-/// The faults that `CHAOS` names: `all`, or numbers such as `F1,F8`. None where it is unset.
+/// The faults that `CHAOS` names: `all`, or names such as `F1,S3`. None where it is unset.
 fn chosen() -> Vec<&'static Fault> {
     let Some(wish) = std::env::var_os("CHAOS") else { return Vec::new() };
     let wish = wish.into_string().expect("CHAOS is text");
     if wish == "all" {
-        return CATALOGUE.iter().collect();
+        return CATALOGUE.iter().chain(SIZES).collect();
     }
     let find = |name: &str| {
-        let fault = CATALOGUE.iter().find(|fault| fault.name.eq_ignore_ascii_case(name.trim()));
+        let mut all = CATALOGUE.iter().chain(SIZES);
+        let fault = all.find(|fault| fault.name.eq_ignore_ascii_case(name.trim()));
         fault.unwrap_or_else(|| panic!("there is no fault {name}"))
     };
     wish.split(',').map(find).collect()
@@ -105,22 +109,26 @@ fn table(rows: &[Row]) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_chosen_fault() {
     let number = |fault: &Fault| fault.name[1..].parse::<u32>().expect("F and a number");
-    assert!(CATALOGUE.windows(2).all(|pair| number(&pair[0]) < number(&pair[1])), "in order");
+    let in_order = |list: &[Fault]| list.windows(2).all(|two| number(&two[0]) < number(&two[1]));
+    assert!(in_order(CATALOGUE) && in_order(SIZES), "in order");
     let (faults, seed) = (chosen(), seed());
     if faults.is_empty() {
         return;
     }
     let (began, mut dice) = (Instant::now(), Dice::new(seed));
-    let runs = faults.into_iter().map(|fault| {
-        let seed = dice.roll();
-        async move {
+    let seeded: Vec<_> = faults.into_iter().map(|fault| (fault, dice.roll())).collect();
+    let (large, small): (Vec<_>, Vec<_>) =
+        seeded.into_iter().partition(|(fault, _)| fault.name.starts_with('S'));
+    let mut rows: Vec<Row> = Vec::new();
+    for (faults, at_once) in [(small, AT_ONCE), (large, 1)] {
+        let runs = faults.into_iter().map(async |(fault, seed)| {
             let row = run(fault, seed).await;
             println!("{}", tell(&row));
             row
-        }
-    });
-    let mut rows: Vec<Row> = stream::iter(runs).buffer_unordered(AT_ONCE).collect().await;
-    rows.sort_by_key(|row| number(row.fault));
+        });
+        rows.extend(stream::iter(runs).buffer_unordered(at_once).collect::<Vec<_>>().await);
+    }
+    rows.sort_by_key(|row| (row.fault.name.starts_with('S'), number(row.fault)));
     let failed = rows.iter().filter(|row| row.observed.is_err()).count();
     println!("\n{}", table(&rows));
     let seconds = began.elapsed().as_secs();

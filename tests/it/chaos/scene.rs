@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use testkit::{
     caller::{Caller, Plan},
     history::{Session, Spoken, Viewed},
-    oracle::{self, Allowed, Evidence, Rule},
+    oracle::{self, Allowed, Evidence, Rule, Violation},
     seed::Dice,
     viewer::Viewer,
 };
@@ -30,6 +30,8 @@ pub struct Scene {
     pub allowed: BTreeMap<(u16, u16), Allowed>,
     /// Sessions that others than speakers had, whose bill nobody judges.
     pub ignored: Vec<String>,
+    /// Tenants whose sessions are stored.
+    pub stores: Vec<u16>,
 }
 
 impl Scene {
@@ -37,7 +39,8 @@ impl Scene {
         let dice = Dice::new(shape.seed);
         let cluster = Cluster::start(shape).await;
         let (callers, viewers) = (Vec::new(), Vec::new());
-        Self { cluster, dice, callers, viewers, allowed: BTreeMap::new(), ignored: Vec::new() }
+        let (allowed, ignored, stores) = (BTreeMap::new(), Vec::new(), Vec::new());
+        Self { cluster, dice, callers, viewers, allowed, ignored, stores }
     }
 
     /// Cuts clients off, each with that probability.
@@ -63,6 +66,17 @@ impl Scene {
     pub async fn begin_many(&mut self, tenants: u16) {
         for tenant in 1..=tenants {
             self.begin(self.cluster.plan(tenant, 1)).await;
+            self.watch(tenant).await;
+        }
+    }
+
+    /// The same for tenants whose transcripts are stored.
+    pub async fn begin_stored(&mut self, tenants: impl IntoIterator<Item = u16>) {
+        for tenant in tenants {
+            let mut plan = self.cluster.plan(tenant, 1);
+            plan.start["store"] = true.into();
+            self.stores.push(tenant);
+            self.begin(plan).await;
             self.watch(tenant).await;
         }
     }
@@ -157,8 +171,14 @@ impl Scene {
 
     /// Everybody finishes; an error that names every promise that was not kept.
     pub async fn judge(&self) -> anyhow::Result<Evidence> {
+        self.judge_with(Vec::new()).await
+    }
+
+    /// The same with what others than the callers lived through.
+    pub async fn judge_with(&self, others: Vec<Spoken>) -> anyhow::Result<Evidence> {
         let finishing = self.callers.iter().map(|caller| caller.finish(LONG));
-        let spoken = join_all(finishing).await;
+        let mut spoken = join_all(finishing).await;
+        spoken.extend(others);
         let look = |viewers: &[Viewer]| viewers.iter().map(|one| one.read(Viewed::clone)).collect();
         let mut evidence = Evidence {
             spoken,
@@ -171,8 +191,9 @@ impl Scene {
             evidence.billed = self.cluster.billed().await;
             evidence.billed.retain(|row| !self.ignored.contains(&row.session));
             evidence.viewed = look(&self.viewers);
+            evidence.kept = self.kept(&evidence.spoken).await;
             let violations = oracle::check(&evidence);
-            let late = [Rule::Bill, Rule::Viewers];
+            let late = [Rule::Bill, Rule::Viewers, Rule::Kept];
             let waits = violations.iter().any(|one| late.contains(&one.rule));
             if !waits || Instant::now() > until {
                 break violations;
@@ -181,14 +202,45 @@ impl Scene {
         };
         if violations.is_empty() {
             nothing_missed(&evidence)?;
+            self.none_stored_unasked(&evidence)?;
             return Ok(evidence);
         }
-        let said: Vec<_> = violations.iter().take(20).map(ToString::to_string).collect();
-        let speakers = evidence.spoken.iter().map(Spoken::story);
-        let stories: Vec<_> = speakers.chain(evidence.viewed.iter().map(Viewed::story)).collect();
-        let count = violations.len();
-        anyhow::bail!("{count} violations:\n{}\n{}", said.join("\n"), stories.join("\n"))
+        anyhow::bail!("{} violations:\n{}", violations.len(), complaint(&violations, &evidence))
     }
+
+    /// That nothing is stored of whom did not ask for it.
+    fn none_stored_unasked(&self, evidence: &Evidence) -> anyhow::Result<()> {
+        let silent = evidence.spoken.iter().filter(|one| !self.stores.contains(&one.tenant));
+        let sessions = silent.flat_map(|one| &one.sessions);
+        let stored = sessions.filter(|session| evidence.kept.contains_key(&session.id)).count();
+        ensure!(stored == 0, "{stored} sessions are stored that did not ask for it");
+        Ok(())
+    }
+
+    /// What is stored, and nothing for what should be and is not.
+    async fn kept(&self, spoken: &[Spoken]) -> BTreeMap<String, Vec<String>> {
+        let mut kept = self.cluster.kept().await;
+        let stored = spoken.iter().filter(|one| self.stores.contains(&one.tenant));
+        for session in stored.flat_map(|one| &one.sessions) {
+            kept.entry(session.id.clone()).or_default();
+        }
+        kept
+    }
+}
+
+/// The first of what is wrong, and the stories of those whom it concerns.
+fn complaint(violations: &[Violation], evidence: &Evidence) -> String {
+    const MOST: usize = 20;
+    let said: Vec<_> = violations.iter().take(MOST).map(ToString::to_string).collect();
+    let named = |who: &str| violations.iter().take(MOST).any(|one| one.who.starts_with(who));
+    let speakers = evidence.spoken.iter().filter(|one| {
+        let mine = |session: &Session| named(&session.id);
+        named(&format!("speaker {}/{}", one.tenant, one.session)) || one.sessions.iter().any(mine)
+    });
+    let speakers = speakers.take(4).map(|one| one.story() + &one.pieces());
+    let viewers = evidence.viewed.iter().filter(|one| named(&format!("viewer {}", one.name)));
+    let stories: Vec<_> = speakers.chain(viewers.take(4).map(Viewed::story)).collect();
+    format!("{}\n{}", said.join("\n"), stories.join("\n"))
 }
 
 /// The room of a tenant.
@@ -222,7 +274,7 @@ pub fn one_session_each(evidence: &Evidence) -> anyhow::Result<()> {
 }
 
 /// One moment as each speaker's clock shows it.
-pub struct Moment(Vec<Duration>);
+pub struct Moment(pub Vec<Duration>);
 
 /// What a run came to, for the table.
 pub fn summary(evidence: &Evidence) -> String {

@@ -14,8 +14,12 @@ use testkit::{
     viewer::Watch,
 };
 
-use super::{Ledger, SOON, ServiceProcess, Setup};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
+use super::{LONG, Ledger, SOON, ServiceProcess, Setup};
+
+/// Clusters that there are at once in this process: more than these would only measure each other.
+static PLACES: Semaphore = Semaphore::const_new(2);
 const AUDIENCE: &str = "https://api.transcripts.io";
 
 /// How a cluster is made.
@@ -70,6 +74,8 @@ pub struct Cluster {
     seed: u64,
     variables: BTreeMap<String, String>,
     scratch: std::path::PathBuf,
+    /// Given back last.
+    _place: SemaphorePermit<'static>,
 }
 
 fn loopback(port: u16) -> SocketAddr {
@@ -80,6 +86,7 @@ impl Cluster {
     /// Starts everything, and waits until every replica is ready.
     pub async fn start(shape: Shape) -> Self {
         let seed = shape.seed;
+        let place = PLACES.acquire().await.expect("never closed");
         let servers = tokio::task::spawn_blocking(|| (Postgres::start(), Redis::start()));
         let (postgres, redis) = servers.await.expect("started");
         let (postgres, redis) = (postgres.expect("postgres"), redis.expect("redis"));
@@ -103,13 +110,14 @@ impl Cluster {
             seed,
             variables: BTreeMap::new(),
             scratch: std::env::temp_dir().join(name),
+            _place: place,
         };
         cluster.variables = cluster.make_variables(&shape.variables).await;
         for _ in 0..shape.replicas {
             cluster.add_replica().await;
         }
         for replica in &cluster.replicas {
-            replica.process.wait_for_status("/ready", 200, SOON).await;
+            replica.process.wait_for_status("/ready", 200, LONG).await;
         }
         cluster
     }
@@ -172,6 +180,38 @@ impl Cluster {
         place.door.set_target(loopback(process.port));
         (place.process, place.metrics_port) = (process, metrics_port);
         place.process.wait_for_status("/health", 200, SOON).await;
+    }
+
+    /// Puts another Postgres behind the way to it, under the same database's name.
+    pub fn move_postgres(&mut self, other: Postgres) -> Postgres {
+        let port = |server: &Postgres| format!("127.0.0.1:{}", server.port());
+        self.database_url = self.database_url.replace(&port(&self.postgres), &port(&other));
+        self.postgres_way.set_target(loopback(other.port()));
+        self.postgres_way.cut_all();
+        std::mem::replace(&mut self.postgres, other)
+    }
+
+    /// The words of every stored transcript, in order, by session; none while the database is away.
+    pub async fn kept(&self) -> BTreeMap<String, Vec<String>> {
+        let query = "SELECT t.session_id::text, w.said->>'word' FROM session_transcripts t \
+                     LEFT JOIN session_finals f USING (session_id) \
+                     LEFT JOIN LATERAL jsonb_array_elements(f.words) \
+                     WITH ORDINALITY AS w (said, at) ON true ORDER BY 1, f.n, w.at";
+        let rows: Result<Vec<(String, Option<String>)>, _> =
+            Ledger(&self.database_url).rows(query).await;
+        let mut kept = BTreeMap::<String, Vec<String>>::new();
+        for (session, word) in rows.unwrap_or_default() {
+            kept.entry(session).or_default().extend(word);
+        }
+        kept
+    }
+
+    /// How many transactions the database has seen.
+    pub async fn transactions(&self) -> i64 {
+        let query = "SELECT xact_commit + xact_rollback FROM pg_stat_database \
+                     WHERE datname = current_database()";
+        let rows: Result<Vec<(i64,)>, _> = Ledger(&self.database_url).rows(query).await;
+        rows.ok().and_then(|rows| rows.first().map(|row| row.0)).unwrap_or(0)
     }
 
     /// The doors, in order.

@@ -13,6 +13,7 @@ use super::{
     none, same,
     source::{self, read},
 };
+use crate::chaos::{CATALOGUE, Fault, SIZES};
 
 const PROTOCOL: &str = "docs/PROTOCOL.md";
 const TELEMETRY: &str = "docs/TELEMETRY.md";
@@ -225,6 +226,23 @@ fn spans_and_their_attributes() {
         spans.map(str::to_owned).to_vec(),
         "correct the spans in docs/TELEMETRY.md",
     );
+}
+
+#[test]
+fn faults_on_purpose() {
+    let text = read("docs/CHAOS.md");
+    for (heading, faults) in [("Faults", CATALOGUE), ("At full size", SIZES)] {
+        let documented = table(&text, heading).into_iter().map(|row| row[..3].join(" | "));
+        let row = |fault: &Fault| [fault.name, fault.injected, fault.expected].join(" | ");
+        let real = faults.iter().map(row).collect();
+        let mend = "bring docs/CHAOS.md and tests/it/chaos/mod.rs together";
+        same(documented.collect(), real, mend);
+    }
+    let script = std::process::Command::new("bash").args(["scripts/chaos", "--list"]).output();
+    let listed = String::from_utf8(script.expect("bash runs").stdout).expect("text");
+    let names = listed.lines().filter_map(|line| Some(line.split_once(':')?.0.to_owned()));
+    let real = CATALOGUE.iter().chain(SIZES).map(|fault| fault.name.to_owned());
+    same(names.collect(), real.collect(), "mend the pattern of --list in scripts/chaos");
 }
 
 #[test]

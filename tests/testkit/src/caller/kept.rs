@@ -2,10 +2,11 @@
 
 use std::ops::Range;
 
+use crate::history::FRAMES_IN_CHUNK;
 use crate::numbered::FRAME_MS;
 
 /// Frames of 20 ms in a chunk.
-pub(crate) const CHUNK_FRAMES: u32 = 5;
+pub(crate) const CHUNK_FRAMES: u32 = FRAMES_IN_CHUNK;
 /// Milliseconds of a chunk.
 pub(crate) const CHUNK_MS: u64 = 100;
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::kept::{CHUNK_MS, Kept};
 use super::run::{Phase, Run};
-use crate::history::{Ack, Piece, Resumed, Session, What};
+use crate::history::{Ack, Arrival, Piece, Resumed, Session, What};
 use crate::numbered::{FRAME_MS, Mark};
 
 impl Run {
@@ -139,6 +139,11 @@ impl Run {
             history.text_at.push(at);
             let Some((id, piece)) = piece else { return };
             if let Some(session) = history.sessions.iter_mut().rev().find(|one| one.id == id) {
+                let is_news = !session.track.pieces.contains_key(&piece.n);
+                let until_frame = session.origin + (piece.to_ms / FRAME_MS) as u32;
+                if is_news && !piece.words().is_empty() {
+                    history.finals.push(Arrival { at, until_frame });
+                }
                 session.track.hear(piece);
             }
         });

@@ -95,7 +95,7 @@ impl Run {
             began,
             spawner,
             dice: Dice::new(plan.seed),
-            address: plan.first,
+            address: plan.first % plan.addresses.len(),
             failures: 0,
             speaking: true,
             ending: false,
@@ -120,8 +120,8 @@ impl Run {
                     None => return,
                 },
                 () = sleep_until(beat), if self.speaking => {
+                    self.speak(beat);
                     beat += Duration::from_millis(CHUNK_MS);
-                    self.speak();
                 }
                 permit = reserve(out), if chunk.is_some() => {
                     if let (Some(permit), Some(chunk)) = (permit, chunk) {
@@ -167,8 +167,9 @@ impl Run {
     fn chunk(&self) -> Option<Bytes> {
         let takes = self.line.is_some() && self.attempt.is_none() && self.phase == Phase::Running;
         let frames = self.kept.peek().filter(|_| takes)?;
-        let audio = NumberedAudio::linear16(self.plan.tenant, self.plan.session);
-        Some(audio.frames(frames.start, CHUNK_FRAMES).into())
+        let Plan { tenant, session, bytes_per_second, .. } = self.plan;
+        let audio = NumberedAudio { tenant, session, bytes_per_second };
+        Some(audio.frames(frames.start, frames.end - frames.start).into())
     }
 
     fn dead_at(&self) -> Option<Instant> {
@@ -190,9 +191,13 @@ impl Run {
         }
     }
 
-    fn speak(&mut self) {
+    fn speak(&mut self, due: Instant) {
         self.kept.speak(1);
-        self.history.update(|history| history.frames += CHUNK_FRAMES);
+        let due = due.saturating_duration_since(self.began);
+        self.history.update(|history| {
+            history.frames += CHUNK_FRAMES;
+            history.chunks_at.push(due);
+        });
     }
 
     fn sent(&mut self) {

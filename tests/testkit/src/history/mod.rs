@@ -12,6 +12,9 @@ use serde_json::Value;
 pub use piece::{Kind, Piece, Word};
 pub use track::Track;
 
+/// Frames that a speaker sends at once.
+pub const FRAMES_IN_CHUNK: u32 = 5;
+
 /// An acknowledgement as it was heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ack {
@@ -72,6 +75,15 @@ impl Session {
     }
 }
 
+/// A final that came, and the audio up to which it goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// When, since the client began.
+    pub at: Duration,
+    /// The first frame behind it.
+    pub until_frame: u32,
+}
+
 /// Something that happened to a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
@@ -111,6 +123,10 @@ pub struct Spoken {
     pub dropped: Vec<Range<u32>>,
     /// Its sessions in the service, in order.
     pub sessions: Vec<Session>,
+    /// When each chunk of five frames was due to be spoken, by the client's own clock.
+    pub chunks_at: Vec<Duration>,
+    /// Every final, as it came; one that was taken back and said again came twice.
+    pub finals: Vec<Arrival>,
     /// When text of any kind came.
     pub text_at: Vec<Duration>,
     /// Everything else, in order.
@@ -133,13 +149,18 @@ impl Spoken {
     /// The longest that no text came from `moment` on, until it came regularly again: in the time
     /// `within` that.
     pub fn longest_silence(&self, moment: Duration, within: Duration) -> Duration {
-        let heard = self.text_at.iter().filter(|at| **at >= moment && **at <= moment + within);
-        let (mut longest, mut last) = (Duration::ZERO, moment);
-        for at in heard {
-            longest = longest.max(at.saturating_sub(last));
-            last = *at;
-        }
-        if last == moment { within } else { longest }
+        longest_silence(&self.text_at, moment, within)
+    }
+
+    /// How late each final came whose last sound was spoken in that time: counted from the moment
+    /// at which that sound was due, whatever became of it then.
+    pub fn delays(&self, spoken: &Range<Duration>) -> Vec<Duration> {
+        let due = |final_: &Arrival| {
+            let chunk = final_.until_frame.checked_sub(1)? / FRAMES_IN_CHUNK;
+            let due = *self.chunks_at.get(chunk as usize)?;
+            spoken.contains(&due).then(|| final_.at.saturating_sub(due))
+        };
+        self.finals.iter().filter_map(due).collect()
     }
 
     /// How often it came back to a session.
@@ -151,6 +172,12 @@ impl Spoken {
     pub fn story(&self) -> String {
         let name = format!("speaker {}/{}", self.tenant, self.session);
         tell(&name, &self.events)
+    }
+
+    /// What was said, for people.
+    pub fn pieces(&self) -> String {
+        let told = self.sessions.iter().map(|one| format!("  {}:\n{}", one.id, one.track.tell()));
+        format!("speaker {}/{} heard:\n{}", self.tenant, self.session, told.collect::<String>())
     }
 }
 
@@ -176,10 +203,25 @@ pub struct Viewed {
 }
 
 impl Viewed {
+    /// The longest that no text came from `moment` on, in the time `within` that.
+    pub fn longest_silence(&self, moment: Duration, within: Duration) -> Duration {
+        longest_silence(&self.text_at, moment, within)
+    }
+
     /// What happened, for people.
     pub fn story(&self) -> String {
         tell(&format!("viewer {} of {}", self.name, self.room), &self.events)
     }
+}
+
+fn longest_silence(text_at: &[Duration], moment: Duration, within: Duration) -> Duration {
+    let heard = text_at.iter().filter(|at| **at >= moment && **at <= moment + within);
+    let (mut longest, mut last) = (Duration::ZERO, moment);
+    for at in heard {
+        longest = longest.max(at.saturating_sub(last));
+        last = *at;
+    }
+    if last == moment { within } else { longest }
 }
 
 fn tell(name: &str, events: &[Event]) -> String {

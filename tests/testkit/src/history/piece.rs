@@ -1,5 +1,7 @@
 //! One numbered piece of a session: a final, a gap, or its end.
 
+use std::fmt;
+
 use serde_json::Value;
 
 /// A word as a client was told it.
@@ -71,6 +73,21 @@ impl Piece {
     /// Whether it says that audio was lost.
     pub const fn is_gap(&self) -> bool {
         matches!(self.kind, Kind::Gap(_))
+    }
+}
+
+impl fmt::Display for Piece {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "n {} {}..{} ms ", self.n, self.from_ms, self.to_ms)?;
+        match &self.kind {
+            Kind::Final(words) => {
+                let text =
+                    |word: Option<&Word>| word.map_or("nothing", |word| &word.text).to_owned();
+                write!(f, "{} to {}", text(words.first()), text(words.last()))
+            }
+            Kind::Gap(why) => write!(f, "gap: {why}"),
+            Kind::Ended(how) => write!(f, "ended: {how}"),
+        }
     }
 }
 

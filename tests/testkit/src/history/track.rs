@@ -54,6 +54,13 @@ impl Track {
         self.pieces.values().any(|piece| matches!(piece.kind, Kind::Ended(_)))
     }
 
+    /// What counts, and what was taken back, for people.
+    pub fn tell(&self) -> String {
+        let voided = self.voided.iter().map(|piece| format!("    taken back: {piece}\n"));
+        let told = self.pieces.values().map(|piece| format!("    {piece}\n"));
+        told.chain(voided).collect()
+    }
+
     /// The words of all finals, in the order of their numbers.
     pub fn words(&self) -> impl Iterator<Item = &super::Word> {
         self.pieces.values().flat_map(Piece::words)

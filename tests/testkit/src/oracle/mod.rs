@@ -3,6 +3,7 @@
 mod acks;
 mod bill;
 mod foreign;
+mod kept;
 mod ranges;
 #[cfg(test)]
 mod tests;
@@ -56,6 +57,8 @@ pub struct Evidence {
     pub billed: Vec<Row>,
     /// What else was written anywhere.
     pub texts: Vec<Text>,
+    /// The words of stored transcripts, by session; of none that is not here.
+    pub kept: BTreeMap<String, Vec<String>>,
     /// What may be lost, by tenant and session of the speaker.
     pub allowed: BTreeMap<(u16, u16), Allowed>,
 }
@@ -75,6 +78,8 @@ pub enum Rule {
     Bill,
     /// What is acknowledged is final and durable.
     Acks,
+    /// What is stored is what was said, each final once.
+    Kept,
 }
 
 /// A promise that was not kept.
@@ -97,13 +102,20 @@ impl fmt::Display for Violation {
 /// Every promise that was not kept; none if all is well.
 pub fn check(evidence: &Evidence) -> Vec<Violation> {
     let mut book = Book::default();
+    let sessions = evidence.spoken.iter().flat_map(|spoken| &spoken.sessions);
+    let last = |session: &Session| {
+        let truth = evidence.truth(session);
+        (session.id.clone(), truth.last_key_value().map_or(0, |(n, _)| *n))
+    };
+    let last_numbers: BTreeMap<String, u64> = sessions.map(last).collect();
     for spoken in &evidence.spoken {
         words::check(evidence, spoken, &mut book);
         acks::check(spoken, &mut book);
     }
     for viewed in &evidence.viewed {
-        viewers::check(evidence, viewed, &mut book);
+        viewers::check(evidence, viewed, &last_numbers, &mut book);
     }
+    kept::check(evidence, &mut book);
     bill::check(evidence, &mut book);
     foreign::check(evidence, &mut book);
     book.violations

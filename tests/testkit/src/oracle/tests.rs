@@ -84,6 +84,8 @@ fn good(seed: u64) -> Evidence {
             let session = session(tenant, number, spoken.frames, &mut dice);
             spoken.frames = session.sent_until;
             bill(&session, &mut evidence.billed, &mut dice);
+            let words = session.track.words().map(|word| word.text.clone());
+            evidence.kept.insert(session.id.clone(), words.collect());
             spoken.sessions.push(session);
         }
         for viewer in 0..2 {
@@ -132,7 +134,7 @@ fn words(piece: &mut Piece) -> &mut Vec<Word> {
 /// One way to break a run, and the promise that is broken by it.
 type Break = (&'static str, Rule, fn(&mut Evidence));
 
-const BREAKS: [Break; 20] = [
+const BREAKS: [Break; 22] = [
     ("a word is dropped", Rule::Gaps, |evidence| {
         // Of everybody's, so that nobody else has it.
         for viewed in &mut evidence.viewed {
@@ -214,6 +216,13 @@ const BREAKS: [Break; 20] = [
         let resumed = Resumed { acked_ms: 21, ..resumed(1, 1) };
         evidence.spoken[0].sessions[0].resumed.push(resumed);
     }),
+    ("a final is not stored", Rule::Kept, |evidence| {
+        evidence.kept.values_mut().for_each(|words| drop(words.pop()));
+    }),
+    ("a final is stored twice", Rule::Kept, |evidence| {
+        let first = evidence.kept.values_mut().find(|words| !words.is_empty()).unwrap();
+        first.extend_from_within(..1);
+    }),
 ];
 
 proptest! {
@@ -260,6 +269,7 @@ proptest! {
 fn losses_are_allowed_only_so_far() {
     let mut evidence = good(1);
     evidence.viewed.clear();
+    evidence.kept.clear();
     let (frames, lost) = {
         let session = &mut evidence.spoken[0].sessions.last_mut().unwrap();
         session.stopped = None;

@@ -1,10 +1,18 @@
 //! Viewers: each hears what the speaker heard, in the same order, without holes.
 
+use std::collections::BTreeMap;
+
 use super::ranges::Ranges;
 use super::{Book, Evidence, Rule};
 use crate::history::{Session, Track, Viewed};
 
-pub(super) fn check(evidence: &Evidence, viewed: &Viewed, book: &mut Book) {
+/// Checks one of them; `last_numbers` are the greatest that anybody heard, by session.
+pub(super) fn check(
+    evidence: &Evidence,
+    viewed: &Viewed,
+    last_numbers: &BTreeMap<String, u64>,
+    book: &mut Book,
+) {
     let who = format!("viewer {} of {}", viewed.name, viewed.room);
     for (id, track) in &viewed.tracks {
         let Some((_, session)) = evidence.find(id) else {
@@ -13,7 +21,7 @@ pub(super) fn check(evidence: &Evidence, viewed: &Viewed, book: &mut Book) {
         };
         same(session, track, &who, book);
         if viewed.unrecovered == 0 {
-            whole(evidence, session, track, &who, book);
+            whole(session, last_numbers.get(id).copied().unwrap_or(0), track, &who, book);
         }
     }
     let spoken = evidence.spoken.iter().flat_map(|spoken| &spoken.sessions);
@@ -42,8 +50,7 @@ fn same(session: &Session, track: &Track, who: &str, book: &mut Book) {
 }
 
 /// It heard everything from the first number to the last.
-fn whole(evidence: &Evidence, session: &Session, track: &Track, who: &str, book: &mut Book) {
-    let last = evidence.truth(session).last_key_value().map_or(0, |(n, _)| *n);
+fn whole(session: &Session, last: u64, track: &Track, who: &str, book: &mut Book) {
     let heard = Ranges::of(track.pieces.keys().map(|n| *n..n + 1));
     let missing = Ranges::one(1..last + 1).without(&heard);
     if !missing.is_empty() {

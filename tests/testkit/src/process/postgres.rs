@@ -40,6 +40,38 @@ impl Postgres {
         Ok(postgres)
     }
 
+    /// Starts another on a copy of this one, which follows it: what is committed here from then on
+    /// is there too. Promote it with [`Self::promote`].
+    pub fn follow(&self) -> anyhow::Result<Self> {
+        let folder = Folder::create("postgres")?;
+        if is_root()? {
+            run(Command::new("chown").arg(server_user()?).arg(folder.path()))?;
+        }
+        let mut copy = Command::new(self.binaries.join("pg_basebackup"));
+        copy.args(["--write-recovery-conf", "--wal-method=stream", "--checkpoint=fast"]);
+        copy.args(["--no-sync", "--pgdata"]).arg(folder.path().join("data"));
+        copy.arg("--dbname").arg(format!("{}?application_name=copy", self.url("postgres")));
+        run(&mut as_server_user(&copy)?)?;
+        let (port, binaries) = (super::free_port()?, self.binaries.clone());
+        let mut copy =
+            Self { guard: None, port, binaries, folder, databases: AtomicU32::new(1_000) };
+        copy.restart()?;
+        self.query("postgres", "ALTER SYSTEM SET synchronous_standby_names = '*'")?;
+        self.query("postgres", "SELECT pg_reload_conf()")?;
+        let started = Instant::now();
+        let state = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'";
+        while self.query("postgres", state)?.trim() != "1" {
+            ensure!(started.elapsed() < START, "the copy does not follow");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(copy)
+    }
+
+    /// Makes a copy the one that is written to.
+    pub fn promote(&self) -> anyhow::Result<()> {
+        self.query("postgres", "SELECT pg_promote()").map(drop)
+    }
+
     /// The URL of a database.
     pub fn url(&self, database: &str) -> String {
         format!("postgres://{USER}@127.0.0.1:{}/{database}", self.port)

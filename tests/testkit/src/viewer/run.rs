@@ -36,7 +36,7 @@ impl Run {
             history,
             began,
             dice: Dice::new(watch.seed),
-            address: watch.first,
+            address: watch.first % watch.addresses.len(),
             failures: 0,
             asked_wait: Duration::ZERO,
             place: json!({ "epoch": 0, "offset": 0 }),
