@@ -16,7 +16,7 @@ use crate::{
     live::{LiveService, Owners, audience::Links},
     model::Clock,
     postgres::Database,
-    providers::{Live, assemblyai::AssemblyAi, deepgram, deepgram::Deepgram},
+    providers::{Lineup, Live, assemblyai::AssemblyAi, deepgram, deepgram::Deepgram},
     redis::Redis,
     relay::{self, Relay},
     rooms::{Ground, Rooms},
@@ -81,10 +81,12 @@ impl App {
         let (limits, leases) = limits(&config, &fleet, common);
         let usage = usage(&config, &database, (users, secrets.clone()), common);
         let tracer = spans.as_ref().map(|spans| Tracer::new(spans, config.telemetry.sample_ratio));
+        let lineup = lineup(&config, &metrics, &shutdown).await?;
         let live = LiveService {
             auth: auth.clone(),
             limits: limits.clone(),
-            live: provider(&config, &metrics, &shutdown).await?,
+            live: lineup.first().clone(),
+            lineup,
             usage,
             transcripts: transcripts.clone(),
             rooms: rooms.clone(),
@@ -205,20 +207,36 @@ fn door(live: &LiveService) -> Door {
     Door(Arc::new(move || live.welcome()))
 }
 
-/// Deepgram where there is a key, else the embedded engine, unless another was chosen.
-async fn provider(config: &Config, metrics: &Metrics, shutdown: &Shutdown) -> anyhow::Result<Live> {
+/// The first choice, and who goes on where that one fails.
+async fn lineup(config: &Config, metrics: &Metrics, shutdown: &Shutdown) -> anyhow::Result<Lineup> {
+    let mut others = Vec::new();
+    for chosen in &config.live.fallbacks {
+        let other = provider(*chosen, config, metrics, shutdown).await;
+        others.push(other.context("LIVE_FALLBACKS names a provider that is not there")?);
+    }
+    let mut first = provider(config.live.provider, config, metrics, shutdown).await?;
+    if matches!(first, Live::Absent(_)) && !others.is_empty() {
+        first = others.remove(0);
+    }
+    Ok(Lineup::new(first, others, metrics))
+}
+
+/// The chosen one; by itself Deepgram where there is a key, else the embedded engine.
+async fn provider(
+    chosen: LiveProvider,
+    config: &Config,
+    metrics: &Metrics,
+    shutdown: &Shutdown,
+) -> anyhow::Result<Live> {
     let deepgram = config.deepgram.clone().map(|key| Deepgram::new(key, shutdown.clone()));
     let assemblyai = config.assemblyai.clone().map(|key| AssemblyAi::new(key, shutdown.clone()));
-    match (config.live.provider, deepgram) {
+    match (chosen, deepgram) {
         (LiveProvider::Auto | LiveProvider::Deepgram, Some(deepgram)) => {
             Ok(Live::Deepgram(deepgram))
         }
-        (LiveProvider::Deepgram, None) => {
-            anyhow::bail!("LIVE_PROVIDER=deepgram needs DEEPGRAM_API_KEY")
-        }
+        (LiveProvider::Deepgram, None) => anyhow::bail!("deepgram needs DEEPGRAM_API_KEY"),
         (LiveProvider::AssemblyAi, _) => {
-            let needs = "LIVE_PROVIDER=assemblyai needs ASSEMBLYAI_API_KEY";
-            Ok(Live::AssemblyAi(assemblyai.context(needs)?))
+            Ok(Live::AssemblyAi(assemblyai.context("assemblyai needs ASSEMBLYAI_API_KEY")?))
         }
         (LiveProvider::Local, _) => embedded(config, metrics, shutdown).await,
         (LiveProvider::Auto, None) => embedded(config, metrics, shutdown).await.or_else(|error| {

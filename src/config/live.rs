@@ -9,8 +9,8 @@ use super::{
     variables::{
         ASR_MAX_STREAMS, ASR_MODEL_DIR, ASR_WORKERS, ASSEMBLYAI_API_KEY, ASSEMBLYAI_STREAMING_URL,
         DEEPGRAM_API_KEY, DEEPGRAM_BASE_URL, DEEPGRAM_MAX_STREAMS, DEEPGRAM_MODEL,
-        LIVE_IDLE_SECONDS, LIVE_MAX_SESSIONS, LIVE_PROVIDER, TRANSCRIPT_RETENTION_DAYS,
-        USAGE_CHECKPOINT_SECONDS, USAGE_SCRATCH_DIR,
+        LIVE_FALLBACKS, LIVE_IDLE_SECONDS, LIVE_MAX_SESSIONS, LIVE_PROVIDER, TRANSCRIPT_RETENTION_DAYS,
+        USAGE_CHECKPOINT_SECONDS, USAGE_SCRATCH_DIR, Variable,
     },
 };
 
@@ -32,6 +32,8 @@ pub enum LiveProvider {
 pub struct LiveConfig {
     /// Who transcribes.
     pub provider: LiveProvider,
+    /// Who goes on where that one fails, in order; never [`LiveProvider::Auto`], nobody twice.
+    pub fallbacks: Vec<LiveProvider>,
     /// Sessions of one replica at once.
     pub max_sessions: usize,
     /// Silence after which a session's connection to its provider is let go.
@@ -55,17 +57,10 @@ impl LiveConfig {
                 ("local", LiveProvider::Local),
             ],
         );
-        for (chosen, name, key) in [
-            (LiveProvider::Deepgram, "deepgram", DEEPGRAM_API_KEY),
-            (LiveProvider::AssemblyAi, "assemblyai", ASSEMBLYAI_API_KEY),
-        ] {
-            if provider == chosen && reader.set(&key).is_none() {
-                let fault = format!("LIVE_PROVIDER={name} needs {}", key.name);
-                reader.faults.wrong.push(fault);
-            }
-        }
+        provider.demand_key(&LIVE_PROVIDER, reader);
         Self {
             provider,
+            fallbacks: fallbacks(reader, provider),
             max_sessions: reader.number(&LIVE_MAX_SESSIONS, 1..=1_000_000),
             idle: Duration::from_secs(reader.number(&LIVE_IDLE_SECONDS, 5..=3600)),
             checkpoint: Duration::from_secs(reader.number(&USAGE_CHECKPOINT_SECONDS, 1..=300)),
@@ -73,6 +68,51 @@ impl LiveConfig {
             retention_days: reader.number(&TRANSCRIPT_RETENTION_DAYS, 0..=36_500),
         }
     }
+}
+
+impl LiveProvider {
+    /// Who may be named.
+    const NAMED: [(&'static str, Self); 3] =
+        [("deepgram", Self::Deepgram), ("assemblyai", Self::AssemblyAi), ("local", Self::Local)];
+
+    fn demand_key(self, variable: &Variable, reader: &mut Reader<'_>) {
+        let (name, key) = match self {
+            Self::Deepgram => ("deepgram", DEEPGRAM_API_KEY),
+            Self::AssemblyAi => ("assemblyai", ASSEMBLYAI_API_KEY),
+            Self::Auto | Self::Local => return,
+        };
+        if reader.set(&key).is_none() {
+            let fault = format!("{}={name} needs {}", variable.name, key.name);
+            reader.faults.wrong.push(fault);
+        }
+    }
+}
+
+/// Who goes on where the first choice fails.
+fn fallbacks(reader: &mut Reader<'_>, first: LiveProvider) -> Vec<LiveProvider> {
+    let has_deepgram = reader.set(&DEEPGRAM_API_KEY).is_some();
+    let first = match first {
+        LiveProvider::Auto if has_deepgram => LiveProvider::Deepgram,
+        LiveProvider::Auto => LiveProvider::Local,
+        chosen => chosen,
+    };
+    let mut chosen = Vec::new();
+    let names = reader.text(&LIVE_FALLBACKS).split(',').map(str::trim);
+    for name in names.filter(|name| !name.is_empty()) {
+        let named = LiveProvider::NAMED.into_iter().find(|(known, _)| name.eq_ignore_ascii_case(known));
+        let Some((name, provider)) = named else {
+            reader.wrong(&LIVE_FALLBACKS, "a comma-separated list of deepgram, assemblyai and local");
+            continue;
+        };
+        if provider == first || chosen.contains(&provider) {
+            let fault = format!("LIVE_FALLBACKS names {name}, which is in line already");
+            reader.faults.wrong.push(fault);
+            continue;
+        }
+        provider.demand_key(&LIVE_FALLBACKS, reader);
+        chosen.push(provider);
+    }
+    chosen
 }
 
 fn scratch(reader: &Reader<'_>) -> Option<PathBuf> {

@@ -80,6 +80,7 @@ variables! {
     }
     "Live transcription" {
         LIVE_PROVIDER = "auto", "Who transcribes live audio: `deepgram`, `assemblyai`, `local` (the embedded engine), or `auto`, which is Deepgram where there is a key.";
+        LIVE_FALLBACKS = "", "Who goes on where that provider fails, has no stream left or cannot have the audio: a comma-separated list of `deepgram`, `assemblyai` and `local`, in this order; each needs its key, nobody is named twice.";
         LIVE_MAX_SESSIONS = "1000", "Live sessions of one replica, 1 to 1000000.";
         DEEPGRAM_API_KEY = "", "Key of the Deepgram project; required in production.";
         DEEPGRAM_BASE_URL = "https://api.deepgram.com", "Where Deepgram is; the live address is derived from it.";

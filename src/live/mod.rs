@@ -45,7 +45,7 @@ use crate::{
     lifecycle::Shutdown,
     limits::{Leases, Limits, Slots},
     model::{Clock, Error, ErrorKind},
-    providers::Live,
+    providers::{Lineup, Live},
     rooms::Rooms,
     telemetry::{Metrics, Tracer},
     transcripts::Transcripts,
@@ -69,8 +69,10 @@ pub struct LiveService {
     pub auth: Authenticator,
     /// Who counts what users do.
     pub limits: Limits,
-    /// Who transcribes.
+    /// The first choice of who transcribes: clients' options are read for it.
     pub live: Live,
+    /// Who transcribes, the first choice first.
+    pub lineup: Lineup,
     /// Who bills.
     pub usage: Usage,
     /// Who keeps what is said, where that is asked for.

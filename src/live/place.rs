@@ -3,6 +3,8 @@
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
+use futures_util::{FutureExt, future::BoxFuture};
+
 use super::{
     LiveService,
     caller::Caller,
@@ -20,6 +22,7 @@ use crate::{
 /// that of a phone that changed networks, must not lock its own user out.
 pub const SILENCE: Duration = Duration::from_secs(10);
 
+type Choosing = BoxFuture<'static, (&'static str, Option<Slot>)>;
 type Seeking = Pin<Box<dyn Future<Output = Result<Lease, Error>> + Send>>;
 
 /// Audio of a session that has a place, and a slot at the provider. The lease lies in the inbox, since
@@ -37,7 +40,11 @@ pub struct Place {
     /// The first audio, which is out of the inbox before anything is taken for it.
     first: Option<AudioChunk>,
     slot: Option<Slot>,
+    /// Who can have the audio, the first choice first, and whose slot it is.
+    takers: Vec<&'static str>,
+    home: Option<&'static str>,
     /// Kept over calls, as its place in the line.
+    choosing: Option<Choosing>,
     seek: Option<Seek>,
 }
 
@@ -60,13 +67,26 @@ impl Place {
             seeking: None,
             first: None,
             slot: None,
+            takers: Vec::new(),
+            home: None,
+            choosing: None,
             seek: None,
         }
     }
 
-    /// Keeps the first audio until there is a slot for it.
-    pub fn keep(&mut self, first: AudioChunk) {
-        self.first = Some(first);
+    /// Keeps the first audio until there is a slot for it, of one of those who can have it.
+    pub fn keep(&mut self, first: AudioChunk, takers: Vec<&'static str>) {
+        (self.first, self.takers) = (Some(first), takers);
+    }
+
+    /// Whose slot it has, while it has one.
+    pub fn home(&self) -> Option<&'static str> {
+        self.home.filter(|_| self.slot.is_some())
+    }
+
+    /// The session goes on with another provider, and has a slot there.
+    pub fn move_to(&mut self, provider: &'static str, slot: Slot) {
+        (self.home, self.slot) = (Some(provider), Some(slot));
     }
 
     /// Takes the place if it is not taken; a dropped call goes on with the next.
@@ -112,18 +132,18 @@ impl Place {
     /// Waits for a slot, and tells the client where it stands; false if the client left meanwhile.
     /// Who is refused may go on with the session later: none of its audio was heard.
     async fn find_slot(&mut self) -> Result<bool, Error> {
+        if self.slot.is_none() && self.seek.is_none() && !self.choose().await {
+            return Ok(false);
+        }
         if self.slot.is_some() {
             return Ok(true);
         }
-        let Self { service, caller, session, inbox, outbox, seek, .. } = self;
+        let Self { service, session, inbox, outbox, seek, .. } = self;
         let told = |position| {
             let (session_id, timestamp) = (session.to_string(), service.clock.timestamp());
             outbox.push(Event::Queued(Queued { session_id, position, timestamp }));
         };
-        let seek = seek.get_or_insert_with(|| {
-            let seeker = Seeker { session: *session, account: caller.principal.account() };
-            service.upstream_slots.seek(service.live.name(), &seeker)
-        });
+        let Some(seek) = seek else { return Ok(true) };
         let found = tokio::select! {
             found = seek.slot(told) => found,
             () = inbox.left() => return Ok(false),
@@ -137,9 +157,37 @@ impl Place {
         Ok(true)
     }
 
+    /// Looks with whom to begin: the first who has a slot at once, else the first of all, for whom it
+    /// has to wait; false if the client left meanwhile.
+    async fn choose(&mut self) -> bool {
+        let account = self.caller.principal.account();
+        let seeker = Seeker { session: self.session, account };
+        let Self { service, inbox, takers, choosing, .. } = self;
+        let choosing = choosing.get_or_insert_with(|| {
+            let (slots, ready) = (service.upstream_slots.clone(), service.lineup.ready(takers));
+            let (first, seeker) = (service.live.name(), seeker.clone());
+            async move {
+                let (at, slot) = slots.begin_with(&ready, &seeker).await;
+                (ready.get(at).copied().unwrap_or(first), slot)
+            }
+            .boxed()
+        });
+        let (home, slot) = tokio::select! {
+            biased;
+            chosen = choosing => chosen,
+            () = inbox.left() => return false,
+        };
+        self.choosing = None;
+        (self.home, self.slot) = (Some(home), slot);
+        if self.slot.is_none() {
+            self.seek = Some(self.service.upstream_slots.seek(home, &seeker));
+        }
+        true
+    }
+
     /// Leaves the line, and the audio that waited: who goes on with the session sends it again.
     fn forsake(&mut self) {
-        self.seek = None;
+        (self.choosing, self.seek) = (None, None);
         let chunks = self.inbox.clear() + u64::from(self.first.take().is_some());
         self.service.metrics.audio_dropped.add(chunks, &[label("reason", "unserved")]);
     }

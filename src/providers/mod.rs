@@ -3,6 +3,7 @@
 pub mod assemblyai;
 pub mod deepgram;
 pub mod error;
+pub mod lineup;
 pub mod live;
 #[cfg(feature = "local-speech")]
 pub mod local;
@@ -10,6 +11,7 @@ mod socket;
 pub mod stream;
 
 pub use error::{ErrorClass, ProviderError};
+pub use lineup::Lineup;
 pub use live::Live;
 pub use stream::{
     CloseReason, Closed, Endpointing, LiveStream, StreamCommand, StreamEvent, StreamOptions,

@@ -234,6 +234,21 @@ pub struct ProviderFault<'a> {
     pub detail: &'a str,
 }
 
+/// A session goes on with another provider than the one that failed.
+pub fn provider_replaced(session: SessionId, from: &str, to: &str) {
+    warn!(session_id = %session, "{} takes over from {}", name(to), name(from));
+}
+
+/// A provider refuses our account: an operator has to do something, and nobody else can.
+pub fn provider_refuses(provider: &str, class: &str, detail: &str) {
+    error!(
+        class,
+        "{} error: our account is refused: {}; it is left alone for a minute",
+        name(provider),
+        Clean(detail)
+    );
+}
+
 /// A provider did not understand us, or we it; the stream lives on.
 pub fn stream_complaint(provider: &str, what: &str) {
     warn!("{} error: {}", name(provider), Clean(what));

@@ -35,6 +35,14 @@ pub struct Metrics {
     pub upstream_connects: Counter<u64>,
     /// Connections that broke in mid-stream, by `provider` and `class`.
     pub upstream_failures: Counter<u64>,
+    /// Sessions' connections that went to another provider, by `from`, `to` and `outcome` (`attempted`,
+    /// `succeeded`).
+    pub provider_failovers: Counter<u64>,
+    /// Providers that this replica leaves alone for a while, by `provider`.
+    pub provider_breaker_open: UpDownCounter<i64>,
+    /// Attempts to connect that were not made, by `provider` and `reason` (`breaker`, `budget`,
+    /// `refused`).
+    pub provider_attempts_held: Counter<u64>,
     /// Milliseconds from a chunk's arrival to the final that covers it, by `provider`.
     pub final_latency_ms: Histogram<f64>,
     /// Milliseconds from a chunk's arrival to the write upstream, in traced sessions, by `provider`.
@@ -140,6 +148,9 @@ impl Metrics {
             events_dropped: counter("events_dropped"),
             upstream_connects: counter("upstream_connects"),
             upstream_failures: counter("upstream_failures"),
+            provider_failovers: counter("provider_failovers"),
+            provider_breaker_open: gauge("provider_breaker_open"),
+            provider_attempts_held: counter("provider_attempts_held"),
             final_latency_ms: milliseconds("final_latency_ms"),
             send_latency_ms: milliseconds("send_latency_ms"),
             authentications: counter("authentications"),

@@ -9,7 +9,7 @@ use chrono::{DateTime, NaiveDateTime};
 use tokio::sync::{mpsc, watch};
 use tracing::error;
 
-use super::{SessionStart, price::Price};
+use super::{SessionStart, legs::Legs};
 use crate::{
     model::Clock,
     telemetry::{Metrics, metrics::label},
@@ -19,7 +19,6 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Cursor {
     pub(super) start: SessionStart,
-    pub(super) price: Price,
     pub(super) started_at: NaiveDateTime,
     target_ms: AtomicU64,
     target_at_micros: AtomicI64,
@@ -30,6 +29,7 @@ pub(super) struct Cursor {
     written_ms: AtomicU64,
     /// Audio that is never billed, from when until when.
     skipped: Mutex<Vec<(u64, u64)>>,
+    legs: Mutex<Legs>,
     /// Its entry in Redis, which the next one takes the place of.
     waiting_id: Mutex<Option<String>>,
     finished: AtomicBool,
@@ -44,29 +44,24 @@ pub(super) struct Entry {
     pub(super) until_ms: u64,
     /// Parts of it that are never billed.
     pub(super) skipped: Vec<(u64, u64)>,
+    /// Who transcribed its parts.
+    pub(super) legs: Legs,
     pub(super) at: NaiveDateTime,
     pub(super) finished: bool,
 }
 
 impl Cursor {
     pub(super) fn new(start: SessionStart, billed_ms: u64, clock: Clock) -> Self {
-        let price = Price::of(
-            &start.service,
-            &start.model,
-            &start.language,
-            start.diarize,
-            start.billed_channels,
-        );
         let now = clock.now();
         Self {
             start: start.storable(),
-            price,
             started_at: now.naive_utc(),
             target_ms: AtomicU64::new(billed_ms),
             target_at_micros: AtomicI64::new(now.timestamp_micros()),
             durable_ms: watch::Sender::new(billed_ms),
             written_ms: AtomicU64::new(billed_ms),
             skipped: Mutex::default(),
+            legs: Mutex::default(),
             waiting_id: Mutex::default(),
             finished: AtomicBool::new(false),
             waiting: AtomicBool::new(false),
@@ -85,6 +80,7 @@ impl Cursor {
             from_ms,
             until_ms,
             skipped: self.skipped_after(from_ms),
+            legs: self.legs_after(from_ms),
             at: at.map_or(self.started_at, |at| at.naive_utc()),
             finished,
             cursor: Arc::clone(self),
@@ -96,6 +92,17 @@ impl Cursor {
         let mut skipped = self.skipped.lock().unwrap_or_else(PoisonError::into_inner);
         skipped.retain(|(_, to_ms)| *to_ms > from_ms);
         skipped.clone()
+    }
+
+    fn legs_after(&self, from_ms: u64) -> Legs {
+        let mut legs = self.legs.lock().unwrap_or_else(PoisonError::into_inner);
+        legs.bill(from_ms);
+        legs.clone()
+    }
+
+    /// Takes in what another knew of who transcribed.
+    pub(super) fn join(&self, legs: &Legs) {
+        self.legs.lock().unwrap_or_else(PoisonError::into_inner).join(legs);
     }
 
     /// Notes ranges that are never billed.
@@ -123,6 +130,7 @@ impl Cursor {
     /// Takes another range of the same session in.
     pub(super) fn reach(&self, other: &Entry) {
         self.skip(&other.skipped);
+        self.join(&other.legs);
         self.written_ms.fetch_min(other.from_ms, Ordering::SeqCst);
         self.target_ms.fetch_max(other.until_ms, Ordering::SeqCst);
         self.finished.fetch_or(other.finished, Ordering::SeqCst);
@@ -267,6 +275,14 @@ impl Meter {
     /// Never bills that range, whatever is counted around it. To be said before it is counted.
     pub fn skip(&self, from_ms: u64, to_ms: u64) {
         self.cursor.skip(&[(from_ms, to_ms)]);
+    }
+
+    /// Bills audio from there on at the price of another provider. To be said before a checkpoint passes
+    /// that point.
+    pub fn switch(&self, from_ms: u64, service: &'static str, model: &str) {
+        let model = model.replace('\0', "");
+        let mut legs = self.cursor.legs.lock().unwrap_or_else(PoisonError::into_inner);
+        legs.switch(from_ms, service.into(), model);
     }
 
     /// Tells up to where usage is in the table, or waits for it in Redis, in milliseconds.

@@ -1,6 +1,7 @@
 //! Billing of live audio: meters move cursors, a recorder writes them, each millisecond once.
 
 mod fallback;
+mod legs;
 mod meter;
 mod price;
 mod recorder;

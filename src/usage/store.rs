@@ -7,7 +7,11 @@ use serde::Serialize;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::{meter::Entry, price::RATE_CARD};
+use super::{
+    legs::Leg,
+    meter::Entry,
+    price::{Price, RATE_CARD},
+};
 use crate::auth::Users;
 
 /// What became of an entry.
@@ -21,6 +25,8 @@ pub(super) struct Written {
 /// A row to be: a part of an entry that is not billed yet.
 struct Row<'a> {
     entry: &'a Entry,
+    /// Who transcribed it, if not whom the session began with.
+    leg: Option<&'a Leg>,
     user_id: i32,
     from_ms: u64,
     until_ms: u64,
@@ -69,7 +75,14 @@ fn unbilled<'a>(entry: &'a Entry, user_id: i32, billed: &Billed) -> Vec<Row<'a>>
     for (start, end) in others {
         let until_ms = start.min(entry.until_ms);
         if until_ms > from_ms {
-            rows.push(Row { entry, user_id, from_ms, until_ms });
+            let parts = entry.legs.parts((from_ms, until_ms)).into_iter();
+            rows.extend(parts.map(|((from_ms, until_ms), leg)| Row {
+                entry,
+                leg,
+                user_id,
+                from_ms,
+                until_ms,
+            }));
         }
         from_ms = from_ms.max(end);
     }
@@ -211,9 +224,13 @@ struct NewRow<'a> {
 impl<'a> NewRow<'a> {
     fn of(row: &Row<'a>) -> Self {
         let start = &row.entry.cursor.start;
+        let begun = (&*start.service, &*start.model);
+        let (service, model) = row.leg.map_or(begun, |leg| (&*leg.service, &*leg.model));
+        let (language, channels) = (&*start.language, start.billed_channels);
+        let price = Price::of(service, model, language, start.diarize, channels);
         Self {
             user_id: row.user_id,
-            service: &start.service,
+            service,
             endpoint: &start.endpoint,
             created_at: row.entry.at,
             ip_address: start.ip.map(|ip| ip.to_string()),
@@ -221,11 +238,11 @@ impl<'a> NewRow<'a> {
             session_id: start.session_id.0,
             from_ms: row.from_ms,
             until_ms: row.until_ms,
-            model: &start.model,
-            language: &start.language,
+            model,
+            language,
             diarize: start.diarize,
-            billed_channels: start.billed_channels,
-            cost_micros: row.entry.cursor.price.between(row.from_ms, row.until_ms).0,
+            billed_channels: channels,
+            cost_micros: price.between(row.from_ms, row.until_ms).0,
         }
     }
 }

@@ -11,6 +11,7 @@ use tokio::{sync::watch, time::timeout};
 
 use super::{
     Price, SessionStart, Usage,
+    legs::Legs,
     meter::{Cursor, Entry},
     store,
 };
@@ -170,7 +171,8 @@ async fn the_hard_shutdown_does_not_wait_for_an_absent_server() {
 pub(super) fn entry(cursor: &Arc<Cursor>, from_ms: u64, until_ms: u64) -> Entry {
     let at = cursor.started_at;
     let skipped = Vec::new();
-    Entry { cursor: Arc::clone(cursor), from_ms, until_ms, skipped, at, finished: false }
+    let legs = Legs::default();
+    Entry { cursor: Arc::clone(cursor), from_ms, until_ms, skipped, legs, at, finished: false }
 }
 
 #[tokio::test]

@@ -85,10 +85,11 @@ impl Client {
             language: self.caller.language.as_str().to_owned(),
             given: given.clone(),
         };
+        let (provider, model) = self.service.lineup.expected(&plan.options.stream);
         self.outbox.push(Event::SessionStarted(SessionStarted {
             session_id: plan.id.to_string(),
-            provider: self.service.live.name(),
-            model: self.service.live.model_for(&plan.options.stream),
+            provider,
+            model,
             language: plan.options.stream.language.as_str(),
             room: facts.room.clone(),
             resume_token: self.token(&facts),

@@ -211,6 +211,7 @@ impl Client {
         let missed: Vec<_> = finals.iter().filter(unseen).cloned().collect();
         let recovered = missed.len() as u64 == last_n.saturating_sub(wanted.last_n);
         let stored = options.store && !recovered;
+        let (provider, model) = self.service.lineup.expected(&options.stream);
         let answer = SessionResumed {
             session_id: facts.session.to_string(),
             room: facts.room.clone(),
@@ -221,8 +222,8 @@ impl Client {
             recovered,
             stopped: false,
             transcript: stored.then(|| format!("/sessions/{}/transcript.json", facts.session)),
-            provider: self.service.live.name(),
-            model: self.service.live.model_for(&options.stream),
+            provider,
+            model,
             language: options.stream.language.as_str(),
             timestamp: self.service.clock.timestamp(),
         };

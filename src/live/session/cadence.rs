@@ -37,6 +37,9 @@ impl Session {
         if self.back_until.is_none() {
             self.hurry(upstream, covered_ms);
         }
+        if let Some((provider, slot)) = upstream.moved() {
+            self.place.move_to(provider, slot);
+        }
         if let Err(refusal) = self.place.look(self.received_at.elapsed()) {
             return Some(Outcome::Failed(refusal));
         }

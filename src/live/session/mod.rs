@@ -3,6 +3,7 @@
 mod beginning;
 mod cadence;
 mod ending;
+mod heard;
 mod turns;
 mod words;
 
@@ -14,6 +15,7 @@ use tokio::{
 };
 
 pub use beginning::Beginning;
+use heard::Heard;
 
 use super::{
     LiveService,
@@ -65,6 +67,7 @@ pub struct Session {
     progress: Progress,
     trace: Option<SessionTrace>,
     meter: Option<Meter>,
+    heard: Heard,
     herald: Option<Herald>,
     received_at: Instant,
     finalize_asked_ms: u64,
@@ -90,6 +93,7 @@ impl Session {
         let Plan { id, room, options, beginning } = plan;
         let place = Place::new(service.clone(), caller.clone(), id, inbox.clone(), outbox.clone());
         let stands = &beginning.stands;
+        let heard = Heard::from(service.live.name(), stands.covered_ms);
         Self {
             id,
             room,
@@ -102,6 +106,7 @@ impl Session {
             progress: Progress::from(stands, options.stream.format, 1),
             trace: None,
             meter: None,
+            heard,
             herald: None,
             received_at: Instant::now(),
             finalize_asked_ms: 0,
@@ -174,20 +179,20 @@ impl Session {
     }
 
     async fn stream(mut self, first: AudioChunk) -> (Outcome, Option<Receipt>) {
-        let (live, metrics) = (self.service.live.clone(), self.service.metrics.clone());
+        let (lineup, metrics) = (self.service.lineup.clone(), self.service.metrics.clone());
         let stands = &self.beginning.stands;
         let origin = Origin { ms: stands.covered_ms, speakers: stands.speakers };
         let options = self.options.stream.clone();
         let mut upstream = match self.beginning.live_seq {
-            None => Upstream::open(self.id, live, options, metrics),
-            Some(_) => Upstream::resume((self.id, live, metrics), options, origin),
+            None => Upstream::open(self.id, lineup, options, metrics),
+            Some(_) => Upstream::resume((self.id, lineup, metrics), options, origin),
         };
         let account = self.caller.principal.account();
         upstream.borrow_from(Spare { slots: self.service.upstream_slots.clone(), account });
         if let Some((from_ms, to_ms)) = self.beginning.gap.take() {
             self.gap(from_ms, to_ms, "client_buffer");
         }
-        self.place.keep(first);
+        self.place.keep(first, self.service.lineup.takers(&self.options.stream));
         let outcome = self.turns(&mut upstream).await;
         let covered_ms = upstream.covered_ms();
         drop(upstream);

@@ -91,6 +91,7 @@ impl Session {
         if chunk.bytes.is_empty() {
             return;
         }
+        upstream.settle(self.place.home());
         let end_ms = upstream.push(chunk.clone());
         let end_ms = self.progress.take(&chunk, end_ms);
         self.received_at = Instant::now();
@@ -104,6 +105,7 @@ impl Session {
             Upstreamed::Opened { provider, model, request_id } => {
                 tracing::debug!(session = %self.id, model, request_id, "upstream opened");
                 self.finalize_asked_ms = 0;
+                self.meet(provider, model);
                 let language = self.options.stream.language;
                 let user = &self.caller.principal.subject;
                 log_patterns::stream_started(
@@ -122,7 +124,10 @@ impl Session {
                 }
             }
             Upstreamed::Text(text) => self.text(*text, upstream.covered_ms()),
-            Upstreamed::Covered { until_ms, .. } => self.covered(until_ms),
+            Upstreamed::Covered { until_ms, provider } => {
+                self.heard(provider, until_ms);
+                self.covered(until_ms);
+            }
             Upstreamed::Gap { from_ms, to_ms, reason } => {
                 self.gap(from_ms, to_ms, reason.as_str());
                 self.covered(to_ms);

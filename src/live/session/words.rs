@@ -35,12 +35,13 @@ impl Session {
             return self.outbox.push(event);
         }
         let end_ms = segment.end_ms;
-        self.measure(end_ms);
+        self.measure(end_ms, text.provider);
         let delivery = self.trace.as_mut().and_then(|trace| trace.covered(end_ms, Some(n)));
         // Channels that are transcribed each by itself are done with only together.
         let alone = segment.channel.1 <= 1;
         let covered_ms = if alone { covered_ms.max(end_ms) } else { covered_ms };
         let covered_ms = self.edge.cap(covered_ms);
+        self.heard(text.provider, covered_ms);
         self.number(&event, Some(segment), covered_ms);
         self.outbox.post(Letter { event, delivery });
     }
@@ -137,9 +138,9 @@ impl Session {
         }
     }
 
-    fn measure(&self, end_ms: u64) {
+    fn measure(&self, end_ms: u64, provider: &'static str) {
         if let Some(age) = self.progress.timeline.age_of(end_ms) {
-            let provider = label("provider", self.service.live.name());
+            let provider = label("provider", provider);
             let age_ms = age.as_secs_f64() * 1000.0;
             self.service.metrics.final_latency_ms.record(age_ms, &[provider]);
         }

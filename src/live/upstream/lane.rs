@@ -1,14 +1,12 @@
 //! A stretch of the session's audio with a connection, cursors and texts of its own.
 
-use std::{
-    collections::VecDeque,
-    time::{Duration, Instant},
-};
+use std::{collections::VecDeque, time::Instant};
 
 use super::{
-    ear::Ear, pace::Pace, recovery::Recovery, ring::Cursor, told::Upstreamed, voices::Speakers,
+    choice::Choice, ear::Ear, pace::Pace, recovery::Recovery, ring::Cursor, told::Upstreamed,
+    voices::Speakers,
 };
-use crate::{live::said::Said, providers::ProviderError};
+use crate::live::said::Said;
 
 /// The number of a connection, which is never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -70,6 +68,10 @@ pub struct Talk {
     pub ear: Ear,
     /// Its speakers.
     pub speakers: Speakers,
+    /// Who failed before it, until it is known to have done better.
+    pub instead_of: Option<&'static str>,
+    /// Whether anything was heard over it.
+    pub answered: bool,
     /// Whether it was told that no more audio comes.
     pub close_sent: bool,
     /// When finals of everything were asked for, if none came since.
@@ -97,8 +99,8 @@ pub struct Lane {
     pub replays: bool,
     /// Audio that was let go of and is not declared yet.
     pub lost: Option<(u64, u64)>,
-    /// Providers that cannot have this audio, and why.
-    pub avoided: Vec<(&'static str, ProviderError)>,
+    /// Who is asked next.
+    pub choice: Choice,
 }
 
 impl Lane {
@@ -137,21 +139,6 @@ impl Lane {
     /// The provider works again.
     pub fn succeeded(&mut self) {
         self.recovery.succeeded();
-        self.avoided.clear();
-    }
-
-    /// Counts a failure; returns how long to wait before the next attempt.
-    pub fn failed(
-        &mut self,
-        provider: &'static str,
-        error: &ProviderError,
-        (now, chance): (Instant, f64),
-    ) -> Duration {
-        let delay = self.recovery.failed(now, chance, error.retry_after);
-        if error.class.retryable() {
-            return delay;
-        }
-        self.avoided.push((provider, error.clone()));
-        Duration::ZERO
+        self.choice = Choice::default();
     }
 }

@@ -5,36 +5,43 @@ use std::{future::pending, time::Duration};
 use futures_util::future::BoxFuture;
 use tokio::time::sleep;
 
-use super::{lane::Link, lanes::Outgoing};
+use super::{
+    dial::{Made, Unmade},
+    lane::Link,
+    lanes::{Opening, Outgoing},
+};
 use crate::{
     limits,
     model::AudioChunk,
     providers::{
         CloseReason, Closed, ErrorClass, LiveStream, ProviderError, StreamCommand, StreamEvent,
+        lineup::Pass,
     },
 };
 
-/// A connection that is being made, with a slot of its own where it is the second.
-pub type Attempt = BoxFuture<'static, Result<(LiveStream, Option<limits::Slot>), ProviderError>>;
+/// A connection that is being made.
+pub type Attempt = BoxFuture<'static, Result<Made, Unmade>>;
 
 /// One connection.
 pub struct Slot {
     /// Its number.
     pub link: Link,
-    /// Its own, where another connection has the session's.
+    /// Its own, where the session's is not for it.
     pub extra: Option<limits::Slot>,
+    /// Whether the session's slot is for it, or may be, while it is being made.
+    pub lent: bool,
     state: State,
 }
 
 enum State {
     Connecting(Attempt),
-    Open(LiveStream),
+    Open(LiveStream, Pass),
 }
 
 /// What happened on it.
 pub enum Moment {
     /// It was made, or refused; once made it is kept here.
-    Connected(Result<(String, Option<String>), ProviderError>),
+    Connected(Result<Opening, Unmade>),
     /// The provider said something.
     Heard(StreamEvent),
     /// Audio was handed over.
@@ -46,16 +53,24 @@ pub enum Moment {
 }
 
 impl Slot {
-    /// A connection in the making.
-    pub fn new(link: Link, attempt: Attempt) -> Self {
-        Self { link, extra: None, state: State::Connecting(attempt) }
+    /// A connection in the making, for which the session's slot may be.
+    pub fn new(link: Link, attempt: Attempt, lent: bool) -> Self {
+        Self { link, extra: None, lent, state: State::Connecting(attempt) }
+    }
+
+    /// Who is at the other end, once it is open.
+    pub const fn provider(&self) -> Option<&'static str> {
+        match &self.state {
+            State::Connecting(_) => None,
+            State::Open(stream, _) => Some(stream.provider),
+        }
     }
 
     /// Hands a command over, if it is open and has room.
     pub fn try_send(&self, command: StreamCommand) -> bool {
         match &self.state {
             State::Connecting(_) => false,
-            State::Open(stream) => stream.commands.try_send(command).is_ok(),
+            State::Open(stream, _) => stream.commands.try_send(command).is_ok(),
         }
     }
 
@@ -63,16 +78,37 @@ impl Slot {
     pub async fn next(&mut self, outgoing: Outgoing) -> Moment {
         match &mut self.state {
             State::Connecting(attempt) => {
-                let connected = attempt.await.map(|(stream, extra)| {
-                    let told = (stream.model.clone(), stream.request_id.clone());
+                let connected = attempt.await.map(|Made { stream, extra, pass }| {
+                    let opening = Opening {
+                        provider: stream.provider,
+                        model: stream.model.clone(),
+                        request_id: stream.request_id.clone(),
+                    };
+                    self.lent &= extra.is_none();
                     self.extra = extra;
-                    self.state = State::Open(stream);
-                    told
+                    self.state = State::Open(stream, pass);
+                    opening
                 });
                 Moment::Connected(connected)
             }
-            State::Open(stream) => talk(stream, outgoing).await,
+            State::Open(stream, pass) => {
+                let moment = talk(stream, outgoing).await;
+                settle(pass, &moment);
+                moment
+            }
         }
+    }
+}
+
+/// Tells the others how it goes.
+fn settle(pass: &mut Pass, moment: &Moment) {
+    match moment {
+        Moment::Heard(StreamEvent::Closed(Closed { reason: CloseReason::Failed(error), .. })) => {
+            pass.failed(error);
+        }
+        Moment::Heard(StreamEvent::Sent { .. } | StreamEvent::Closed(_)) => {}
+        Moment::Heard(_) => pass.answered(),
+        _ => {}
     }
 }
 

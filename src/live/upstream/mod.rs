@@ -3,6 +3,8 @@
 //!
 //! [`lanes`] decides, without sockets or clocks; here are the sockets and the clock.
 
+mod choice;
+mod dial;
 mod ear;
 mod lane;
 mod lanes;
@@ -19,18 +21,20 @@ use futures_util::FutureExt;
 use tokio::time::sleep_until;
 
 use self::{
+    dial::{Dial, Unmade},
     lane::Link,
-    lanes::{Lanes, Notice, Opening, Order, Request},
+    lanes::{Lanes, Notice, Opening, Order, Outcome, Request},
     link::{Moment, Slot},
 };
 use crate::{
-    limits::{self, Seeker, Slots},
+    limits,
     model::{AudioChunk, SessionId},
-    providers::{ErrorClass, Live, ProviderError, StreamCommand, StreamOptions},
+    providers::{Lineup, ProviderError, StreamCommand, StreamOptions},
     telemetry::{Metrics, log_patterns, log_patterns::ProviderFault, metrics::label},
 };
 
 pub use self::{
+    dial::Spare,
     lanes::Origin,
     told::{Text, Upstreamed},
 };
@@ -38,44 +42,32 @@ pub use self::{
 /// Owns the connections and the audio that no final covers yet.
 pub struct Upstream {
     session: SessionId,
-    live: Live,
+    lineup: Lineup,
     options: StreamOptions,
     metrics: Metrics,
     lanes: Lanes,
     slots: [Option<Slot>; 2],
     spare: Option<Spare>,
-}
-
-/// Where a second connection has its slot from: the session's own is for one.
-#[derive(Clone, Debug)]
-pub struct Spare {
-    /// The slots of every provider.
-    pub slots: Slots,
-    /// The account among whose slots it counts.
-    pub account: String,
-}
-
-impl Spare {
-    async fn take(self, provider: &'static str) -> Result<limits::Slot, ProviderError> {
-        let Self { slots, account } = self;
-        let seeker = Seeker { session: SessionId::mint(), account };
-        slots.take_now(provider, &seeker).await.ok_or_else(|| {
-            let detail = "no slot is free for a second connection";
-            ProviderError::new(ErrorClass::RateLimited, "no_slot", detail)
-        })
-    }
+    /// Whose slot the session has, and whether that was just found.
+    home: Option<&'static str>,
+    found: bool,
 }
 
 impl Upstream {
     /// Connects as soon as there is audio.
-    pub fn open(session: SessionId, live: Live, options: StreamOptions, metrics: Metrics) -> Self {
-        Self::begin((session, live, metrics), options, None)
+    pub fn open(
+        session: SessionId,
+        lineup: Lineup,
+        options: StreamOptions,
+        metrics: Metrics,
+    ) -> Self {
+        Self::begin((session, lineup, metrics), options, None)
     }
 
     /// Goes on with a session whose audio up to there is done with. Audio that its client had kept
     /// comes first, until [`Self::live_from_here`].
     pub fn resume(
-        session: (SessionId, Live, Metrics),
+        session: (SessionId, Lineup, Metrics),
         options: StreamOptions,
         origin: Origin,
     ) -> Self {
@@ -83,15 +75,35 @@ impl Upstream {
     }
 
     fn begin(
-        (session, live, metrics): (SessionId, Live, Metrics),
+        (session, lineup, metrics): (SessionId, Lineup, Metrics),
         options: StreamOptions,
         origin: Option<Origin>,
     ) -> Self {
-        let lanes = Lanes::new(options.clone(), origin, rand::random::<f64>);
-        Self { session, live, options, metrics, lanes, slots: [None, None], spare: None }
+        let takers = lineup.takers(&options);
+        let lanes = Lanes::new(options.clone(), takers, origin, rand::random::<f64>);
+        let (slots, spare, home) = ([None, None], None, None);
+        Self { session, lineup, options, metrics, lanes, slots, spare, home, found: false }
     }
 
-    /// Takes slots for second connections from there.
+    /// The session has a slot of that provider.
+    pub fn settle(&mut self, home: Option<&'static str>) {
+        if self.home != home {
+            (self.home, self.found) = (home, home.is_some());
+        }
+    }
+
+    /// The provider that the session went to, and its slot there, which is the session's own from now
+    /// on.
+    pub fn moved(&mut self) -> Option<(&'static str, limits::Slot)> {
+        let ([Some(only), None] | [None, Some(only)]) = &mut self.slots else { return None };
+        let provider = only.provider().filter(|provider| self.home != Some(provider))?;
+        let slot = only.extra.take()?;
+        only.lent = true;
+        (self.home, self.found) = (Some(provider), false);
+        Some((provider, slot))
+    }
+
+    /// Takes slots from there that the session's own is not for.
     pub fn borrow_from(&mut self, spare: Spare) {
         self.spare = Some(spare);
     }
@@ -192,23 +204,27 @@ impl Upstream {
     }
 
     fn connect(&mut self, link: Link, request: Request) {
-        if let Some((_, error)) = request.avoided.into_iter().next_back() {
+        let Request { mut order, error, repeated } = request;
+        if let (true, Some(error)) = (order.is_empty(), error) {
             return self.lanes.hopeless(link, error);
         }
-        let (live, options) = (self.live.clone(), self.options.clone());
-        let provider = live.name();
-        let is_second = self.slots.iter().any(Option::is_some);
-        let spare = self.spare.clone().filter(|_| is_second);
-        let attempt = async move {
-            let extra = match spare {
-                Some(spare) => Some(spare.take(provider).await?),
-                None => None,
-            };
-            Ok((live.open(&options).await?, extra))
+        // Who has just given a slot is asked first: those before had none.
+        if std::mem::take(&mut self.found) && !repeated {
+            order.sort_by_key(|provider| self.home != Some(provider));
         }
-        .boxed();
+        let others = self.slots.iter().flatten();
+        let is_second = others.clone().count() > 0;
+        let own = self.home.filter(|_| others.clone().all(|slot| !slot.lent));
+        let dial = Dial {
+            lineup: self.lineup.clone(),
+            options: self.options.clone(),
+            spare: self.spare.clone(),
+            own,
+            name: if is_second { SessionId::mint() } else { self.session },
+        };
+        let attempt = dial.make(order, repeated).boxed();
         if let Some(slot) = self.slots.iter_mut().find(|slot| slot.is_none()) {
-            *slot = Some(Slot::new(link, attempt));
+            *slot = Some(Slot::new(link, attempt, own.is_some()));
         }
     }
 
@@ -224,8 +240,10 @@ impl Upstream {
 
     /// One connection alone has the session's own slot.
     fn give_back(&mut self) {
-        if let [Some(only), None] | [None, Some(only)] = &mut self.slots {
-            only.extra = None;
+        if let [Some(only), None] | [None, Some(only)] = &mut self.slots
+            && only.provider().is_some_and(|provider| self.home == Some(provider))
+        {
+            (only.extra, only.lent) = (None, true);
         }
     }
 
@@ -257,26 +275,30 @@ impl Upstream {
         }
     }
 
-    fn connected(
-        &mut self,
-        link: Link,
-        connected: Result<(String, Option<String>), ProviderError>,
-        now: Instant,
-    ) {
-        let provider = self.live.name();
-        let outcome = connected.as_ref().map_or_else(|error| error.class.as_str(), |_| "opened");
-        let labels = [label("provider", provider), label("outcome", outcome)];
-        self.metrics.upstream_connects.add(1, &labels);
+    fn connected(&mut self, link: Link, connected: Result<Opening, Unmade>, now: Instant) {
         match connected {
-            Ok((model, request_id)) => {
+            Ok(opening) => {
+                self.count(opening.provider, "opened");
                 self.give_back();
-                self.lanes.opened(link, Opening { provider, model, request_id }, now);
+                self.lanes.opened(link, opening, now);
             }
-            Err(error) => {
+            Err(unmade) => {
                 self.leave(link);
-                self.lanes.refused(link, provider, error, now);
+                match unmade {
+                    Unmade::Refused(provider, error) => {
+                        self.count(provider, error.class.as_str());
+                        self.lanes.refused(link, provider, error, now);
+                    }
+                    Unmade::Held(wait) => self.lanes.held(link, wait, now),
+                    Unmade::Hopeless(error) => self.lanes.hopeless(link, error),
+                }
             }
         }
+    }
+
+    fn count(&self, provider: &'static str, outcome: &'static str) {
+        let labels = [label("provider", provider), label("outcome", outcome)];
+        self.metrics.upstream_connects.add(1, &labels);
     }
 
     fn note(&self, notice: Notice) {
@@ -290,6 +312,14 @@ impl Upstream {
             }
             Notice::Refused { provider, error, delay } => {
                 self.tell_of(provider, &error, Some(delay.as_millis() as u64));
+            }
+            Notice::Over { from, to, outcome } => {
+                let labels =
+                    [label("from", from), label("to", to), label("outcome", outcome.as_str())];
+                self.metrics.provider_failovers.add(1, &labels);
+                if outcome == Outcome::Attempted {
+                    log_patterns::provider_replaced(self.session, from, to);
+                }
             }
         }
     }

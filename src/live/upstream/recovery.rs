@@ -29,6 +29,11 @@ impl Recovery {
         retry_after.map_or(jittered, |told| told.max(jittered))
     }
 
+    /// Nobody may be asked for now: the time counts, the attempt was none.
+    pub fn held(&mut self, now: Instant) {
+        self.since.get_or_insert(now);
+    }
+
     /// The provider works again.
     pub fn succeeded(&mut self) {
         self.since = None;

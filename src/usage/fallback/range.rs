@@ -9,6 +9,7 @@ use crate::{
     auth::{Purpose, Secrets},
     usage::{
         SessionStart,
+        legs::Legs,
         meter::{Cursor, Entry},
     },
 };
@@ -23,6 +24,8 @@ struct Range {
     until_ms: u64,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     skipped: Vec<(u64, u64)>,
+    #[serde(default, skip_serializing_if = "Legs::is_empty")]
+    legs: Legs,
     finished: bool,
 }
 
@@ -44,6 +47,7 @@ impl Sealed {
             from_ms: entry.from_ms,
             until_ms: entry.until_ms,
             skipped: entry.skipped.clone(),
+            legs: entry.legs.clone(),
             finished: entry.finished,
         };
         self.secrets.seal(Purpose::Usage, &self.name, &range)
@@ -56,9 +60,10 @@ impl Sealed {
         if bounds.0 > bounds.1 || bounds.1 > i64::MAX.cast_unsigned() {
             return None;
         }
-        let Range { start, started_at, at, skipped, finished, .. } = range;
+        let Range { start, started_at, at, skipped, legs, finished, .. } = range;
         let cursor = Cursor::restored(start.storable(), started_at, at, bounds, finished);
         cursor.skip(&skipped);
+        cursor.join(&legs);
         Some(Arc::new(cursor).take())
     }
 }

@@ -12,7 +12,7 @@ const LIMIT: &str = "a number from 1 to 1000000 or unlimited";
 const ENVIRONMENTS: &str = "one of development, dev, local, test, testing, production, prod";
 
 /// A variable, a value that it must not have, and what the sentence says of it.
-const ROWS: [(&str, &str, &str); 61] = [
+const ROWS: [(&str, &str, &str); 62] = [
     ("ENVIRONMENT", "staging", ENVIRONMENTS),
     ("FLASK_ENV", "productoin", ENVIRONMENTS),
     ("PORT", "http", "a whole number from 0 to 65535"),
@@ -46,6 +46,7 @@ const ROWS: [(&str, &str, &str); 61] = [
     ("AUTH0_REQUEST_TIMEOUT", "0", "a whole number from 1 to 120"),
     ("ALLOW_INSECURE_SESSION_AUTH", "perhaps", "true or false"),
     ("LIVE_PROVIDER", "whisper", "one of auto, deepgram, assemblyai, local"),
+    ("LIVE_FALLBACKS", "whisper", "a comma-separated list of deepgram, assemblyai and local"),
     ("LIVE_MAX_SESSIONS", "0", "a whole number from 1 to 1000000"),
     ("LIVE_MAX_SESSIONS", "1e3", "a whole number from 1 to 1000000"),
     ("DEEPGRAM_BASE_URL", "api.deepgram.com", URL),

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::{AWAY, BUDGET, FINISHING, GapReason, LOST_MS, Lanes, MAX_HELD, Notice, Tie};
+use super::{AWAY, BUDGET, FINISHING, GapReason, LOST_MS, Lanes, MAX_HELD, Notice, Outcome, Tie};
 use crate::{
-    live::upstream::lane::Link,
+    live::upstream::{choice::Failure, lane::Link},
     providers::{ErrorClass, ProviderError},
 };
 
@@ -34,9 +34,30 @@ impl Lanes {
         now: Instant,
     ) {
         let Some(at) = self.index_of(link) else { return };
-        if let Some(delay) = self.failed(at, provider, &error, now) {
+        self.goes_over(at, provider);
+        let failure = Failure { provider, error: &error, refused: true };
+        if let Some(delay) = self.failed(at, failure, now) {
             self.notices.push_back(Notice::Refused { provider, error, delay });
         }
+    }
+
+    /// Nobody may be asked for a lane before that long.
+    pub fn held(&mut self, link: Link, wait: Duration, now: Instant) {
+        let Some(at) = self.index_of(link) else { return };
+        self.lanes[at].tie = Tie::Loose;
+        let at = self.join(at);
+        self.lanes[at].recovery.held(now);
+        let detail = "no provider may be asked for now";
+        let error = ProviderError::new(ErrorClass::Unavailable, "held", detail);
+        self.wait(at, &error, wait, now);
+    }
+
+    /// Notes that a provider is asked instead of the one that failed; which one that was.
+    pub(super) fn goes_over(&mut self, at: usize, to: &'static str) -> Option<&'static str> {
+        let from = self.lanes[at].choice.left().filter(|from| *from != to)?;
+        let outcome = Outcome::Attempted;
+        self.notices.push_back(Notice::Over { from, to, outcome });
+        Some(from)
     }
 
     /// Nobody is left who could transcribe a lane.
@@ -121,7 +142,10 @@ impl Lanes {
             self.too_late(at, &error);
             None
         } else {
-            self.failed(at, provider, &error, now)
+            if !talk.answered {
+                self.lanes[at].choice.repeat();
+            }
+            self.failed(at, Failure { provider, error: &error, refused: false }, now)
         };
         self.notices.push_back(Notice::Broke { provider, error, delay });
     }
@@ -132,25 +156,35 @@ impl Lanes {
     }
 
     /// Plans the next attempt; returns how long it waits, if there is one.
-    fn failed(
-        &mut self,
-        at: usize,
-        provider: &'static str,
-        error: &ProviderError,
-        now: Instant,
-    ) -> Option<Duration> {
+    fn failed(&mut self, at: usize, failure: Failure<'_>, now: Instant) -> Option<Duration> {
         let chance = (self.chance)();
+        let error = failure.error;
         self.lanes[at].tie = Tie::Loose;
         let others = self.lanes.iter().any(|lane| lane.tie.link().is_some());
-        let crowded =
-            others && matches!(error.class, ErrorClass::RateLimited | ErrorClass::Capacity);
-        let at = if crowded { self.go_alone(at) } else { self.join(at) };
+        let full = matches!(error.class, ErrorClass::RateLimited | ErrorClass::Capacity);
+        let choice = &mut self.lanes[at].choice;
+        choice.failed(failure, !(error.class.retryable() || (full && others)));
+        if failure.refused {
+            choice.repeat();
+        }
+        let another = choice.fresh(&self.providers).is_some();
+        let at = if full && others && !another { self.go_alone(at) } else { self.join(at) };
         let lane = &mut self.lanes[at];
-        let delay = if crowded {
-            lane.recovery.failed(now, chance, error.retry_after)
-        } else {
-            lane.failed(provider, error, (now, chance))
-        };
+        let delay = lane.recovery.failed(now, chance, error.retry_after);
+        // Another is asked at once, and nobody left is found out at once.
+        let at_once = another || lane.choice.order(&self.providers).is_empty();
+        self.wait(at, error, if at_once { Duration::ZERO } else { delay }, now)
+    }
+
+    /// Lets a lane wait for its next attempt; nothing if there is none any more.
+    fn wait(
+        &mut self,
+        at: usize,
+        error: &ProviderError,
+        delay: Duration,
+        now: Instant,
+    ) -> Option<Duration> {
+        let lane = &mut self.lanes[at];
         let lasting = lane.recovery.lasting(now).unwrap_or_default();
         // What it was joined to may have a connection of its own.
         if lane.tie.link().is_none() {

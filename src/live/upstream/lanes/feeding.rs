@@ -20,8 +20,12 @@ const FINALIZE_MS: u64 = 10_000;
 /// What is known of a connection that is to be made.
 #[derive(Debug)]
 pub struct Request {
-    /// Providers that cannot have this audio, and why.
-    pub avoided: Vec<(&'static str, ProviderError)>,
+    /// Who is to be asked, the best first; nobody is left if there is none.
+    pub order: Vec<&'static str>,
+    /// Why the last one cannot have this audio.
+    pub error: Option<ProviderError>,
+    /// Whether it repeats an attempt that failed.
+    pub repeated: bool,
 }
 
 /// A connection that was made.
@@ -59,7 +63,12 @@ impl Lanes {
         self.next_link += 1;
         let lane = &mut self.lanes[at];
         lane.tie = Tie::Connecting(link);
-        let request = Request { avoided: lane.avoided.clone() };
+        let choice = &lane.choice;
+        let request = Request {
+            order: choice.order(&self.providers),
+            error: choice.error().cloned(),
+            repeated: choice.is_repeated(),
+        };
         Some(Order::Connect(link, request))
     }
 
@@ -116,6 +125,7 @@ impl Lanes {
     /// A connection is open: the live lane's new one leaves behind what is too long to wait for.
     pub fn opened(&mut self, link: Link, opening: Opening, now: Instant) {
         let Some(at) = self.index_of(link) else { return self.leaving.push(link) };
+        let instead_of = self.goes_over(at, opening.provider);
         let at = if self.is_overtaking(at, now) { self.cut(true) } else { at };
         self.declare(at);
         let lane = &self.lanes[at];
@@ -135,6 +145,8 @@ impl Lanes {
             pace: rate.map(|rate| Pace::start(rate, now)),
             ear: Ear::new(self.options.format, self.options.interim_results),
             speakers: self.voices.renew(),
+            instead_of,
+            answered: false,
             close_sent: false,
             finalize_asked: None,
         }));

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Lanes, SLACK_MS};
+use super::{Lanes, Notice, Outcome, SLACK_MS};
 use crate::{
     live::{
         splice,
@@ -46,6 +46,7 @@ impl Lanes {
 
     fn answered(&mut self, at: usize) {
         let Some(talk) = self.lanes[at].tie.talk_mut() else { return };
+        talk.answered = true;
         talk.ear.answered();
     }
 
@@ -118,6 +119,9 @@ impl Lanes {
         let Some(talk) = lane.tie.talk_mut() else { return };
         talk.finalize_asked = None;
         let provider = talk.provider;
+        let outcome = Outcome::Succeeded;
+        let over = talk.instead_of.take().map(|from| Notice::Over { from, to: provider, outcome });
+        self.notices.extend(over);
         self.tell(at, Upstreamed::Covered { until_ms, provider });
         let lane = &mut self.lanes[at];
         if lane.is_done() {

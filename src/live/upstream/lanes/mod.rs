@@ -76,6 +76,15 @@ pub enum Notice {
         /// When the next attempt is due, if there is one.
         delay: Option<Duration>,
     },
+    /// A connection went to another provider than the one that failed.
+    Over {
+        /// Who failed.
+        from: &'static str,
+        /// Who was asked instead.
+        to: &'static str,
+        /// What came of it.
+        outcome: Outcome,
+    },
     /// An attempt to connect failed and is repeated after a while.
     Refused {
         /// By whom.
@@ -87,11 +96,32 @@ pub enum Notice {
     },
 }
 
+/// What came of asking another provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was asked.
+    Attempted,
+    /// Finals came from it, or the proof of silence.
+    Succeeded,
+}
+
+impl Outcome {
+    /// The name in metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Attempted => "attempted",
+            Self::Succeeded => "succeeded",
+        }
+    }
+}
+
 /// The session's audio, its lanes, and what is to be told.
 #[derive(Debug)]
 #[expect(clippy::struct_field_names, reason = "lanes are what it is made of")]
 pub struct Lanes {
     options: StreamOptions,
+    /// Who can transcribe it, the first choice first.
+    providers: Vec<&'static str>,
     ring: Ring,
     lanes: VecDeque<Lane>,
     voices: Voices,
@@ -124,8 +154,14 @@ pub struct Origin {
 }
 
 impl Lanes {
-    /// One live lane without audio; `chance` gives numbers between 0 and 1 for delays.
-    pub fn new(options: StreamOptions, origin: Option<Origin>, chance: fn() -> f64) -> Self {
+    /// One live lane without audio, for these providers; `chance` gives numbers between 0 and 1 for
+    /// delays.
+    pub fn new(
+        options: StreamOptions,
+        providers: Vec<&'static str>,
+        origin: Option<Origin>,
+        chance: fn() -> f64,
+    ) -> Self {
         let Origin { ms, speakers } = origin.unwrap_or_default();
         let ring = Ring::new(options.format, ms);
         let begins_ms = if ring.is_raw() { ms } else { 0 };
@@ -136,6 +172,7 @@ impl Lanes {
             lanes: VecDeque::from([lane]),
             voices: Voices::after(speakers),
             options,
+            providers,
             out: VecDeque::new(),
             leaving: Vec::new(),
             notices: VecDeque::new(),

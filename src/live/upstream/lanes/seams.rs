@@ -81,6 +81,8 @@ impl Lanes {
                 break;
             }
             older.until_ms = None;
+            let choice = std::mem::take(&mut newer.choice);
+            older.choice.join(choice);
             self.lanes.pop_back();
         }
         at.min(self.lanes.len() - 1)

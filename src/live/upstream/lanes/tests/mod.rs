@@ -7,7 +7,7 @@ mod world;
 use proptest::prelude::*;
 
 use self::world::{Plan, World};
-use super::Upstreamed;
+use super::{Notice, Outcome, Upstreamed};
 
 /// Every word once, in order, where it was spoken, or in a declared gap.
 fn assert_whole(world: &World) {
@@ -59,10 +59,15 @@ fn lived(plan: Plan) -> World {
     world.live();
     match world.told.last() {
         Some(Upstreamed::Finished) => assert_whole(&world),
-        Some(Upstreamed::Failed(_)) if world.poisoned => {}
+        Some(Upstreamed::Failed(_)) if world.poisoned == [true, true] => {}
         last => panic!("it does not end: {last:?}"),
     }
     world
+}
+
+/// A notice that somebody else went on.
+fn is(wanted: Outcome) -> impl Fn(&Notice) -> bool {
+    move |notice| matches!(notice, Notice::Over { outcome, .. } if *outcome == wanted)
 }
 
 fn gaps(world: &World) -> usize {
@@ -78,11 +83,13 @@ prop_compose! {
             3 => Just((0, 0)),
             1 => (0_u64..40_000, 0_u64..80_000).prop_map(|(from, long)| (from, from + long)),
         ],
+        second in prop::option::of((0_u64..40_000, 0_u64..40_000)),
         most in 1_usize..4,
         resumed in prop::option::of((0_u64..3_000, 0_u64..30_000)),
         heals in any::<bool>(),
     ) -> Plan {
-        Plan { seed, length_ms, trouble, outage, most, resumed, heals }
+        let second = second.map(|(from, long)| (from, from + long));
+        Plan { seed, length_ms, trouble, outage, second, most, resumed, heals }
     }
 }
 
@@ -98,8 +105,27 @@ proptest! {
     #[test]
     fn calm_sessions_lose_nothing(plan in plans()) {
         let resumed = plan.resumed.is_some();
-        let world = lived(Plan { trouble: false, outage: (0, 0), ..plan });
+        let world = lived(Plan { trouble: false, outage: (0, 0), second: None, ..plan });
         assert_eq!(gaps(&world), 0);
         assert!(world.links <= if resumed { 6 } else { 1 }, "{} connections", world.links);
+    }
+
+    /// One dies for good: the other takes over soon, and nothing is lost.
+    #[test]
+    fn another_goes_on_where_one_dies(plan in plans(), at_ms in 0_u64..30_000) {
+        let (outage, second) = ((at_ms, u64::MAX), Some((0, 0)));
+        let world = lived(Plan { trouble: false, outage, second, ..plan });
+        assert_eq!(gaps(&world), 0);
+        let went = world.opened[1] > 0;
+        assert_eq!(went, world.notices.iter().any(is(Outcome::Attempted)));
+        assert_eq!(went, world.notices.iter().any(is(Outcome::Succeeded)));
+    }
+
+    /// Where the first works, the second is never asked.
+    #[test]
+    fn the_first_choice_is_asked_first(plan in plans()) {
+        let most = plan.most.max(3);
+        let world = lived(Plan { trouble: false, outage: (0, 0), second: Some((0, 0)), most, ..plan });
+        assert_eq!(world.opened[1], 0);
     }
 }

@@ -71,6 +71,10 @@ impl Recognizer {
         }
     }
 
+    pub fn has_heard(&self) -> bool {
+        self.heard.is_some()
+    }
+
     pub fn finalize(&mut self, script: &Script, now: Instant) {
         if let Some((_, next)) = self.heard {
             self.finalize_at(next, script, now);

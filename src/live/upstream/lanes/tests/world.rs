@@ -6,14 +6,18 @@ use std::{
 };
 
 use super::{
-    super::{Lanes, MAX_HELD, MAX_LANES, Opening, Order, Origin, Outgoing, Upstreamed},
+    super::{
+        Lanes, MAX_HELD, MAX_LANES, Notice, Opening, Order, Origin, Outgoing, Request, Upstreamed,
+    },
     dice::Dice,
     provider::{Recognizer, Script},
 };
 use crate::{
     live::upstream::lane::Link,
     model::{AudioChunk, AudioFormat, Encoding, Language, RawFormat},
-    providers::{Endpointing, ErrorClass, ProviderError, StreamOptions},
+    providers::{
+        CloseReason, Closed, Endpointing, ErrorClass, ProviderError, StreamEvent, StreamOptions,
+    },
 };
 
 /// A sample a millisecond, which says which millisecond it is.
@@ -29,8 +33,10 @@ pub struct Plan {
     pub length_ms: u64,
     /// Whether connections fail at all.
     pub trouble: bool,
-    /// When nobody can be reached, in milliseconds of the history.
+    /// When each provider cannot be reached, in milliseconds of the history; the second is only there
+    /// if it is given.
     pub outage: (u64, u64),
+    pub second: Option<(u64, u64)>,
     /// Connections that the provider allows.
     pub most: usize,
     /// Where a resumed session begins, and what its client had kept.
@@ -39,9 +45,11 @@ pub struct Plan {
     pub heals: bool,
 }
 
+const NAMES: [&str; 2] = ["first", "second"];
+
 enum Connection {
-    Dialing(Instant),
-    Open(Recognizer),
+    Dialing(Instant, usize),
+    Open(Recognizer, usize),
 }
 
 pub struct World {
@@ -51,8 +59,11 @@ pub struct World {
     pub told: Vec<Upstreamed>,
     pub over: bool,
     pub links: u64,
-    /// Whether audio was refused for good, which may end a session.
-    pub poisoned: bool,
+    /// By whom audio was refused for good: if by all, that may end a session.
+    pub poisoned: [bool; 2],
+    /// Connections that each provider has opened.
+    pub opened: [u64; 2],
+    pub notices: Vec<Notice>,
     dice: Dice,
     now: Instant,
     begun: Instant,
@@ -84,6 +95,12 @@ fn options() -> StreamOptions {
     }
 }
 
+impl Plan {
+    fn providers(&self) -> usize {
+        1 + usize::from(self.second.is_some())
+    }
+}
+
 impl World {
     pub fn new(plan: Plan) -> Self {
         let mut dice = Dice::new(plan.seed);
@@ -99,11 +116,13 @@ impl World {
         let origin = plan.resumed.map(|(ms, _)| Origin { ms, speakers: 0 });
         let now = Instant::now();
         Self {
-            lanes: Lanes::new(options(), origin, || 0.5),
+            lanes: Lanes::new(options(), NAMES[..plan.providers()].to_vec(), origin, || 0.5),
             told: Vec::new(),
             over: false,
             links: 0,
-            poisoned: false,
+            poisoned: [false, plan.second.is_none()],
+            opened: [0, 0],
+            notices: Vec::new(),
             dice,
             now,
             begun: now,
@@ -141,8 +160,9 @@ impl World {
         (self.now - self.begun).as_millis() as u64
     }
 
-    fn is_out(&self) -> bool {
-        let (from, until) = self.plan.outage;
+    fn is_out(&self, provider: usize) -> bool {
+        let outages = [Some(self.plan.outage), self.plan.second];
+        let (from, until) = outages[provider].unwrap_or_default();
         let healed = self.plan.heals && self.finished;
         !healed && (from..until).contains(&self.elapsed_ms())
     }
@@ -198,18 +218,13 @@ impl World {
         while let Some(order) = self.lanes.order(self.now) {
             match order {
                 Order::Leave(link) => drop(self.connections.remove(&link)),
-                Order::Connect(link, request) => match request.avoided.into_iter().next() {
-                    Some((_, error)) => self.lanes.hopeless(link, error),
-                    None => {
-                        let due = self.now + Duration::from_millis(self.dice.between(0, 600));
-                        self.connections.insert(link, Connection::Dialing(due));
-                        self.links += 1;
-                    }
-                },
+                Order::Connect(link, request) => self.dial(link, &request),
             }
         }
         assert!(self.connections.len() <= 2, "at most two connections");
-        while self.lanes.notice().is_some() {}
+        while let Some(notice) = self.lanes.notice() {
+            self.notices.push(notice);
+        }
         let before = self.lanes.covered_ms();
         while let Some(told) = self.lanes.told() {
             self.over |= matches!(told, Upstreamed::Finished | Upstreamed::Failed(_));
@@ -221,48 +236,75 @@ impl World {
         assert!(held <= MAX_HELD, "{held} finals are held");
     }
 
+    /// Asks who is to be asked; now and then nobody may be.
+    fn dial(&mut self, link: Link, request: &Request) {
+        let Some(name) = request.order.first() else {
+            let error = request.error.clone().expect("a reason");
+            return self.lanes.hopeless(link, error);
+        };
+        if self.in_trouble() && self.dice.chance(10) {
+            let wait = Duration::from_millis(self.dice.between(0, 3_000));
+            return self.lanes.held(link, wait, self.now);
+        }
+        let provider = NAMES.iter().position(|known| known == name).expect("one of them");
+        let due = self.now + Duration::from_millis(self.dice.between(0, 600));
+        self.connections.insert(link, Connection::Dialing(due, provider));
+        self.links += 1;
+    }
+
     fn serve(&mut self, link: Link) {
         let Some(connection) = self.connections.remove(&link) else { return };
         match connection {
-            Connection::Dialing(due) if due > self.now => {
+            Connection::Dialing(due, _) if due > self.now => {
                 self.connections.insert(link, connection);
             }
-            Connection::Dialing(_) => self.answer(link),
-            Connection::Open(recognizer) => {
-                self.connections.insert(link, Connection::Open(recognizer));
+            Connection::Dialing(_, provider) => self.answer(link, provider),
+            Connection::Open(recognizer, provider) => {
+                self.connections.insert(link, Connection::Open(recognizer, provider));
                 self.talk(link);
             }
         }
     }
 
-    fn answer(&mut self, link: Link) {
-        let open = self.connections.values().filter(|c| matches!(c, Connection::Open(_))).count();
+    fn answer(&mut self, link: Link, provider: usize) {
+        let of = |c: &&Connection| matches!(c, Connection::Open(_, of) if *of == provider);
+        let open = self.connections.values().filter(of).count();
+        let any = self.connections.values().any(|c| matches!(c, Connection::Open(..)));
         let class = if open >= self.plan.most {
             Some(ErrorClass::RateLimited)
-        } else if self.is_out() || (self.in_trouble() && self.dice.chance(25)) {
+        } else if self.is_out(provider) || (self.in_trouble() && self.dice.chance(25)) {
             Some(ErrorClass::Unavailable)
-        } else if self.in_trouble() && open > 0 && self.dice.chance(2) {
+        } else if self.in_trouble() && any && self.dice.chance(2) {
             Some(ErrorClass::Poison)
         } else {
             None
         };
         if let Some(class) = class {
-            self.poisoned |= class == ErrorClass::Poison;
+            self.poisoned[provider] |= class == ErrorClass::Poison;
             let error = ProviderError::new(class, "refused", "as planned");
-            return self.lanes.refused(link, "model", error, self.now);
+            return self.lanes.refused(link, NAMES[provider], error, self.now);
         }
         let trouble = self.in_trouble();
+        self.opened[provider] += 1;
         let recognizer = Recognizer::new(&mut self.dice, self.now, trouble);
-        self.connections.insert(link, Connection::Open(recognizer));
-        let opening = Opening { provider: "model", model: String::new(), request_id: None };
-        self.lanes.opened(link, opening, self.now);
+        self.connections.insert(link, Connection::Open(recognizer, provider));
+        let (provider, model) = (NAMES[provider], String::new());
+        self.lanes.opened(link, Opening { provider, model, request_id: None }, self.now);
     }
 
     fn talk(&mut self, link: Link) {
-        let out = self.is_out();
-        let Some(Connection::Open(recognizer)) = self.connections.get_mut(&link) else { return };
+        let Some(Connection::Open(_, provider)) = self.connections.get(&link) else { return };
+        let (provider, out) = (*provider, self.is_out(*provider));
+        let poisons = self.plan.second.is_some() && self.in_trouble() && self.dice.chance(1) && self.dice.chance(20);
+        let Some(Connection::Open(recognizer, _)) = self.connections.get_mut(&link) else { return };
         if out {
             recognizer.breaks_at = Some(self.now);
+        }
+        if poisons && recognizer.has_heard() {
+            self.poisoned[provider] = true;
+            let error = ProviderError::new(ErrorClass::Poison, "poison", "as planned");
+            let closed = Closed { reason: CloseReason::Failed(error), audio_ms: None };
+            return self.lanes.heard(link, StreamEvent::Closed(closed), self.now);
         }
         for event in recognizer.events(self.now) {
             self.lanes.heard(link, event, self.now);
@@ -289,7 +331,7 @@ impl World {
             return;
         }
         let Some(link) = self.lanes.live_link() else { return };
-        if let Some(Connection::Open(recognizer)) = self.connections.get_mut(&link) {
+        if let Some(Connection::Open(recognizer, _)) = self.connections.get_mut(&link) {
             recognizer.finalize(&self.script, self.now);
             self.lanes.asked(link, self.now);
         }
