@@ -13,6 +13,7 @@ mod canary;
 mod chaos;
 mod container_reconnect;
 mod crash;
+mod failover;
 mod harness;
 mod init_db;
 mod limits_edge;
