@@ -67,9 +67,8 @@ impl App {
         shutdown: Shutdown,
     ) -> anyhow::Result<Self> {
         let metrics = Metrics::new().context("metrics could not be set up")?;
-        let spans = export::start(&config.telemetry).context("spans cannot be exported")?;
-        let database = Database::new(&config.database).context("DATABASE_URL is unusable")?;
-        let redis = Redis::connect(&config.redis, &shutdown).context("REDIS_URL is unusable")?;
+        let (spans, tracer) = spans(&config)?;
+        let (database, redis) = stores(&config, &shutdown)?;
         let backing = backing(&config, (&database, &redis, &metrics), &shutdown);
         let (secrets, users) = (backing.secrets.clone(), backing.users.clone());
         let transcripts = Transcripts::new(&backing, config.live.retention_days, Clock);
@@ -80,7 +79,6 @@ impl App {
         let (fleet, relay) = join(&config, &secrets, reached.as_deref(), common);
         let (limits, leases) = limits(&config, &fleet, common);
         let usage = usage(&config, &database, (users, secrets.clone()), common);
-        let tracer = spans.as_ref().map(|spans| Tracer::new(spans, config.telemetry.sample_ratio));
         let lineup = lineup(&config, &metrics, &shutdown).await?;
         let live = LiveService {
             auth: auth.clone(),
@@ -105,8 +103,8 @@ impl App {
             slots: Arc::new(Semaphore::new(config.live.max_sessions)),
         };
         let accounts = Accounts { auth: auth.clone(), limits: limits.clone(), door: door(&live) };
-        let library = Library { auth: auth.clone(), transcripts };
         Ok(Self {
+            library: Library { auth: auth.clone(), transcripts },
             config,
             shutdown,
             metrics,
@@ -118,11 +116,22 @@ impl App {
             limits,
             accounts,
             rooms,
-            library,
             live,
             spans,
         })
     }
+}
+
+fn stores(config: &Config, shutdown: &Shutdown) -> anyhow::Result<(Database, Redis)> {
+    let database = Database::new(&config.database).context("DATABASE_URL is unusable")?;
+    let redis = Redis::connect(&config.redis, shutdown).context("REDIS_URL is unusable")?;
+    Ok((database, redis))
+}
+
+fn spans(config: &Config) -> anyhow::Result<(Option<SdkTracerProvider>, Option<Tracer>)> {
+    let spans = export::start(&config.telemetry).context("spans cannot be exported")?;
+    let tracer = spans.as_ref().map(|spans| Tracer::new(spans, config.telemetry.sample_ratio));
+    Ok((spans, tracer))
 }
 
 /// What verification stands on.

@@ -8,8 +8,8 @@ use super::{
     reader::Reader,
     variables::{
         ASR_MAX_STREAMS, ASR_MODEL_DIR, ASR_WORKERS, ASSEMBLYAI_API_KEY, ASSEMBLYAI_STREAMING_URL,
-        DEEPGRAM_API_KEY, DEEPGRAM_BASE_URL, DEEPGRAM_MAX_STREAMS, DEEPGRAM_MODEL,
-        LIVE_FALLBACKS, LIVE_IDLE_SECONDS, LIVE_MAX_SESSIONS, LIVE_PROVIDER, TRANSCRIPT_RETENTION_DAYS,
+        DEEPGRAM_API_KEY, DEEPGRAM_BASE_URL, DEEPGRAM_MAX_STREAMS, DEEPGRAM_MODEL, LIVE_FALLBACKS,
+        LIVE_IDLE_SECONDS, LIVE_MAX_SESSIONS, LIVE_PROVIDER, TRANSCRIPT_RETENTION_DAYS,
         USAGE_CHECKPOINT_SECONDS, USAGE_SCRATCH_DIR, Variable,
     },
 };
@@ -99,9 +99,11 @@ fn fallbacks(reader: &mut Reader<'_>, first: LiveProvider) -> Vec<LiveProvider> 
     let mut chosen = Vec::new();
     let names = reader.text(&LIVE_FALLBACKS).split(',').map(str::trim);
     for name in names.filter(|name| !name.is_empty()) {
-        let named = LiveProvider::NAMED.into_iter().find(|(known, _)| name.eq_ignore_ascii_case(known));
+        let named =
+            LiveProvider::NAMED.into_iter().find(|(known, _)| name.eq_ignore_ascii_case(known));
         let Some((name, provider)) = named else {
-            reader.wrong(&LIVE_FALLBACKS, "a comma-separated list of deepgram, assemblyai and local");
+            reader
+                .wrong(&LIVE_FALLBACKS, "a comma-separated list of deepgram, assemblyai and local");
             continue;
         };
         if provider == first || chosen.contains(&provider) {

@@ -155,7 +155,11 @@ const CASES: &[Case] = &[
     ("LIMIT_REGISTRATIONS", "-1", LIMIT),
     ("LIMIT_REFRESHES", "Unlimited", ANY),
     ("LIVE_PROVIDER", "whisper", "must be one of auto, deepgram, assemblyai, local"),
-    ("LIVE_FALLBACKS", "whisper", "must be a comma-separated list of deepgram, assemblyai and local"),
+    (
+        "LIVE_FALLBACKS",
+        "whisper",
+        "must be a comma-separated list of deepgram, assemblyai and local",
+    ),
     ("LIVE_MAX_SESSIONS", "many", "must be a whole number from 1 to 1000000"),
     ("DEEPGRAM_API_KEY", "your_deepgram_api_key", PLACEHOLDER),
     ("DEEPGRAM_API_KEY", "", MISSING),
@@ -311,7 +315,10 @@ fn fallbacks_need_their_keys_and_are_nobody_twice() {
         Env::from([("LIVE_PROVIDER", first), ("LIVE_FALLBACKS", others), ("DEEPGRAM_API_KEY", "k")])
     };
     let twice = |name: &str| format!("LIVE_FALLBACKS names {name}, which is in line already");
-    assert_eq!(fault(&with("deepgram", "assemblyai")), "LIVE_FALLBACKS=assemblyai needs ASSEMBLYAI_API_KEY");
+    assert_eq!(
+        fault(&with("deepgram", "assemblyai")),
+        "LIVE_FALLBACKS=assemblyai needs ASSEMBLYAI_API_KEY"
+    );
     assert_eq!(fault(&with("auto", "deepgram")), twice("deepgram"));
     assert_eq!(fault(&with("deepgram", "local, local")), twice("local"));
     assert_eq!(fault(&with("local", "Deepgram, local")), twice("local"));

@@ -63,10 +63,12 @@ mod tests {
     use super::*;
 
     fn parts(legs: &Legs, range: (u64, u64)) -> Vec<(u64, u64, &str)> {
-        let name = |leg: Option<&Leg>| leg.map_or("", |leg| match leg.model.as_str() {
-            "a" => "a",
-            _ => "b",
-        });
+        let name = |leg: Option<&Leg>| {
+            leg.map_or("", |leg| match leg.model.as_str() {
+                "a" => "a",
+                _ => "b",
+            })
+        };
         legs.parts(range).into_iter().map(|((from, end), leg)| (from, end, name(leg))).collect()
     }
 

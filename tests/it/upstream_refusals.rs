@@ -155,7 +155,7 @@ async fn retry_after_is_honoured() {
 async fn retries_are_spread() {
     const CLIENTS: usize = 12;
     let app = numbered_app().await;
-    app.deepgram().refuse(Door::Live, 3 * CLIENTS as u32, Refusal::of(503));
+    app.deepgram().refuse(Door::Live, 6, Refusal::of(503));
     let mut clients = Vec::new();
     for _ in 0..CLIENTS {
         let mut client = app.socketio().await;

@@ -103,7 +103,9 @@ impl Slot {
 /// Tells the others how it goes.
 fn settle(pass: &mut Pass, moment: &Moment) {
     match moment {
-        Moment::Heard(StreamEvent::Closed(Closed { reason: CloseReason::Failed(error), .. })) => {
+        Moment::Heard(StreamEvent::Closed(Closed {
+            reason: CloseReason::Failed(error), ..
+        })) => {
             pass.failed(error);
         }
         Moment::Heard(StreamEvent::Sent { .. } | StreamEvent::Closed(_)) => {}

@@ -15,7 +15,7 @@ const LONGEST: Duration = Duration::from_secs(5);
 /// For how long one is left alone that refuses our account: nobody but an operator can help.
 const REFUSED: Duration = Duration::from_mins(1);
 /// How long others wait at most before they ask again how the attempt went that is to tell.
-const ASIDE: Duration = Duration::from_millis(250);
+const ASIDE: Duration = Duration::from_millis(500);
 
 /// What one who wants a connection is told.
 #[derive(Clone, Debug)]
@@ -75,7 +75,6 @@ impl Breaker {
 
     /// Whether a connection may be made now; `chance`, between 0 and 1, spreads who has to wait.
     pub fn ask(&mut self, now: Instant, chance: f64) -> Verdict {
-        let aside = ASIDE.mul_f64(f64::midpoint(1.0, chance));
         match self.state {
             State::Closed => Verdict::Go,
             State::Open(until) if until <= now => {
@@ -84,9 +83,12 @@ impl Breaker {
             }
             State::Open(until) => match &self.refusal {
                 Some(refusal) => Verdict::Refused(refusal.clone()),
-                None => Verdict::Wait(until.saturating_duration_since(now) + aside.mul_f64(chance)),
+                None => {
+                    let left = until.saturating_duration_since(now);
+                    Verdict::Wait(left + ASIDE.max(left / 4).mul_f64(chance))
+                }
             },
-            State::Probing => Verdict::Wait(aside),
+            State::Probing => Verdict::Wait(ASIDE.mul_f64(f64::midpoint(1.0, chance))),
         }
     }
 
@@ -133,7 +135,8 @@ impl Breaker {
         }
         self.refusal = None;
         let rest = self.penalty.next_bound().mul_f64(chance);
-        self.state = State::Open(now + error.retry_after.map_or(rest, |told| told.min(LONGEST).max(rest)));
+        self.state =
+            State::Open(now + error.retry_after.map_or(rest, |told| told.min(LONGEST).max(rest)));
         Change::Opened
     }
 
@@ -271,7 +274,7 @@ mod tests {
                             prop_assert!(!probing, "two at once");
                             probing = true;
                         }
-                        Verdict::Wait(wait) => prop_assert!(wait <= LONGEST + ASIDE),
+                        Verdict::Wait(wait) => prop_assert!(wait <= LONGEST * 5 / 4),
                         Verdict::Go => prop_assert!(breaker.is_closed()),
                         Verdict::Refused(_) => prop_assert!(false, "nobody refused us"),
                     },

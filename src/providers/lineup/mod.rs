@@ -16,6 +16,9 @@ use self::{
 use super::{ErrorClass, Live, LiveStream, ProviderError, StreamOptions};
 use crate::telemetry::{Metrics, log_patterns, metrics::label};
 
+/// Who finds the budget spent comes back within this time after it grows.
+const SPREAD: Duration = Duration::from_millis(500);
+
 /// The providers of a replica, the first choice first. Cheap to clone.
 #[derive(Clone)]
 pub struct Lineup {
@@ -124,7 +127,10 @@ impl Member {
             }
             Verdict::Go => match gate.budget.spend(now) {
                 Ok(()) => return Ok(false),
-                Err(wait) => ("budget", Barred::For(wait)),
+                Err(wait) => {
+                    let spread = SPREAD.mul_f64(rand::random());
+                    ("budget", Barred::For(wait + spread))
+                }
             },
             Verdict::Wait(wait) => ("breaker", Barred::For(wait)),
             Verdict::Refused(error) => ("refused", Barred::Refused(error)),

