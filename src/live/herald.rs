@@ -59,7 +59,7 @@ pub struct Record {
     /// What viewers are given.
     pub body: String,
     /// What is kept of it, where something is.
-    pub segment: Option<Segment>,
+    pub segment: Option<(Segment, &'static str)>,
 }
 
 /// How a session ended, for its transcript.
@@ -173,7 +173,7 @@ struct Errand {
     told: watch::Sender<Told>,
     heard: Arc<AtomicBool>,
     /// What is kept once it is in the room: what another owner says again must not be there twice.
-    unkept: VecDeque<(u64, Segment)>,
+    unkept: VecDeque<(u64, (Segment, &'static str))>,
     /// Where the session stands, if that is not told yet.
     latest: Option<Bookmark>,
     ended: Option<Ended>,
@@ -270,9 +270,10 @@ impl Errand {
     }
 
     fn keep(&mut self, n: u64) {
-        while let Some((n, segment)) = self.unkept.pop_front_if(|(told, _)| *told <= n) {
+        while let Some((n, (segment, provider))) = self.unkept.pop_front_if(|(told, _)| *told <= n)
+        {
             if let Some(keeper) = &self.ground.keeper {
-                keeper.keep(n, &segment);
+                keeper.keep(n, &segment, provider);
             }
         }
     }

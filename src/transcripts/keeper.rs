@@ -24,8 +24,8 @@ impl Keeper {
         keeper
     }
 
-    /// Keeps the final of that number.
-    pub fn keep(&self, n: u64, segment: &Segment) {
+    /// Keeps the final of that number, which that provider has heard.
+    pub fn keep(&self, n: u64, segment: &Segment, provider: &'static str) {
         let words: Vec<Word> = segment.words.iter().map(storable).collect();
         self.send(News::Said(Box::new(Final {
             n,
@@ -38,7 +38,7 @@ impl Keeper {
             timing: segment.timing.as_str().to_owned(),
             channel: (segment.channel.1 > 1).then_some(segment.channel.0),
             language: self.start.language.clone(),
-            provider: self.start.provider.to_owned(),
+            provider: provider.to_owned(),
         })));
     }
 

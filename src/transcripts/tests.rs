@@ -91,9 +91,9 @@ async fn what_is_said_is_stored_once_and_read_back() {
     session_row(&database, &start).await;
     let id = start.session_id.0;
     let keeper = transcripts.keep(start);
-    keeper.keep(1, &segment("a\0b c"));
-    keeper.keep(2, &segment("d"));
-    keeper.keep(2, &segment("another"));
+    keeper.keep(1, &segment("a\0b c"), "deepgram");
+    keeper.keep(2, &segment("d"), "deepgram");
+    keeper.keep(2, &segment("another"), "deepgram");
     keeper.finish("finished", 2, 900);
     assert!(transcripts.flush(DEADLINE).await);
     let finals = transcripts.finals(id).await.unwrap();
@@ -119,8 +119,8 @@ async fn a_session_without_its_end_is_not_complete() {
     session_row(&database, &start).await;
     let id = start.session_id.0;
     let keeper = transcripts.keep(start);
-    keeper.keep(1, &segment("a"));
-    keeper.keep(3, &segment("c"));
+    keeper.keep(1, &segment("a"), "deepgram");
+    keeper.keep(3, &segment("c"), "deepgram");
     assert!(transcripts.flush(DEADLINE).await);
     let kept = async || transcripts.session(0, id).await.unwrap().unwrap().transcript.unwrap();
     let now = kept().await;
@@ -141,13 +141,13 @@ async fn what_was_deleted_is_not_written_again() {
     session_row(&database, &start).await;
     let id = start.session_id.0;
     let keeper = transcripts.keep(start);
-    keeper.keep(1, &segment("a"));
+    keeper.keep(1, &segment("a"), "deepgram");
     assert!(transcripts.flush(DEADLINE).await);
     assert!(!transcripts.delete(7, id).await.unwrap(), "another's");
     assert_eq!(count(&database, FINALS).await, 1);
     assert!(transcripts.delete(0, id).await.unwrap());
     assert!(transcripts.delete(0, id).await.unwrap(), "again");
-    keeper.keep(2, &segment("b"));
+    keeper.keep(2, &segment("b"), "deepgram");
     keeper.finish("finished", 2, 900);
     assert!(transcripts.flush(DEADLINE).await);
     assert_eq!(count(&database, FINALS).await, 0);
@@ -165,7 +165,7 @@ async fn a_session_deleted_before_its_first_row_stays_deleted() {
     session_row(&database, &start).await;
     assert!(transcripts.delete(0, start.session_id.0).await.unwrap());
     let keeper = transcripts.keep(start);
-    keeper.keep(1, &segment("a"));
+    keeper.keep(1, &segment("a"), "deepgram");
     keeper.finish("finished", 1, 900);
     assert!(transcripts.flush(DEADLINE).await);
     assert_eq!(count(&database, FINALS).await, 0);

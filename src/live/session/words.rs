@@ -42,7 +42,7 @@ impl Session {
         let covered_ms = if alone { covered_ms.max(end_ms) } else { covered_ms };
         let covered_ms = self.edge.cap(covered_ms);
         self.heard(text.provider, covered_ms);
-        self.number(&event, Some(segment), covered_ms);
+        self.number(&event, Some((segment, text.provider)), covered_ms);
         self.outbox.post(Letter { event, delivery });
     }
 
@@ -82,13 +82,23 @@ impl Session {
     }
 
     /// Gives an event the next number and hands it to the room.
-    pub(super) fn number(&mut self, event: &Event, segment: Option<Segment>, covered_ms: u64) {
+    pub(super) fn number(
+        &mut self,
+        event: &Event,
+        segment: Option<(Segment, &'static str)>,
+        covered_ms: u64,
+    ) {
         let stands = self.bookmark(covered_ms);
         self.number_as(event, segment, Bookmark { n: stands.n + 1, ..stands });
     }
 
     /// The same where the session stands there then.
-    pub(super) fn number_as(&mut self, event: &Event, segment: Option<Segment>, stands: Bookmark) {
+    pub(super) fn number_as(
+        &mut self,
+        event: &Event,
+        segment: Option<(Segment, &'static str)>,
+        stands: Bookmark,
+    ) {
         self.progress.last_n = stands.n;
         self.noted_ms = self.noted_ms.max(stands.covered_ms);
         let Some(herald) = &self.herald else { return };

@@ -73,6 +73,15 @@ impl Breaker {
         matches!(self.state, State::Closed)
     }
 
+    /// Whether who begins now may begin there, be it as the one that is to tell.
+    pub fn is_ready(&self, now: Instant) -> bool {
+        match self.state {
+            State::Closed => true,
+            State::Open(until) => until <= now,
+            State::Probing => false,
+        }
+    }
+
     /// Whether a connection may be made now; `chance`, between 0 and 1, spreads who has to wait.
     pub fn ask(&mut self, now: Instant, chance: f64) -> Verdict {
         match self.state {
@@ -237,7 +246,7 @@ mod tests {
             let now = Instant::now();
             let mut breaker = Breaker::default();
             assert_eq!(breaker.failed(&error(class), false, (now, 0.0)), Change::Refused);
-            let almost = now + REFUSED - Duration::from_millis(1);
+            let almost = now + (REFUSED * 999) / 1000;
             let refused = |verdict: Verdict| matches!(verdict, Verdict::Refused(error) if error.class == class);
             assert!(refused(breaker.ask(almost, 1.0)));
             assert!(matches!(breaker.ask(now + REFUSED, 1.0), Verdict::Probe));

@@ -83,10 +83,11 @@ impl Lineup {
 
     /// Who of these would be asked now: all, where nobody would.
     pub fn ready(&self, providers: &[&'static str]) -> Vec<&'static str> {
-        let closed = |name: &&'static str| {
-            self.member(name).is_some_and(|member| member.gate().breaker.is_closed())
+        let now = Instant::now();
+        let is_ready = |name: &&'static str| {
+            self.member(name).is_some_and(|member| member.gate().breaker.is_ready(now))
         };
-        let ready: Vec<_> = providers.iter().copied().filter(closed).collect();
+        let ready: Vec<_> = providers.iter().copied().filter(is_ready).collect();
         if ready.is_empty() { providers.to_vec() } else { ready }
     }
 

@@ -57,6 +57,29 @@ async fn an_outage_is_no_reason_for_a_storm() {
     testkit::wait_until("trust in it", RECOVERY, closed).await.expect("closed");
 }
 
+/// Who comes while the first choice is left alone begins with the other; one finds out when it is back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn new_sessions_begin_with_the_other_until_the_first_is_back() {
+    let (app, _second) = both(|setup| setup).await;
+    let mut talks = Vec::new();
+    for _ in 0..4 {
+        talks.push(Talk::begin(&app).await);
+    }
+    refuse_all(&app, 503);
+    for talk in &mut talks {
+        talk.until_heard_by("assemblyai").await;
+    }
+    assert_eq!(app.metric("provider_breaker_open", &["deepgram"]), 1);
+    assert_eq!(providers(&Talk::begin(&app).await.finish().await), ["assemblyai"]);
+    app.deepgram().clear_faults();
+    let back = async || providers(&Talk::begin(&app).await.finish().await) == ["deepgram"];
+    testkit::wait_until("the first choice", RECOVERY, back).await.expect("asked again");
+    assert_eq!(app.metric("provider_breaker_open", &["deepgram"]), 0);
+    for talk in talks {
+        assert_eq!(providers(&talk.finish().await), ["deepgram", "assemblyai"]);
+    }
+}
+
 /// It lets everybody in and says nothing: that is an attempt that failed, and repeated ones stay within
 /// their budget.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
