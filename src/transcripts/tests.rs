@@ -178,8 +178,8 @@ async fn what_the_database_refuses_holds_nobody_up() {
     let (transcripts, metrics) = transcripts(&database, 30, &shutdown);
     let nobody = transcripts.keep(Start { owner: Owner::User(4711), ..start() });
     let good = transcripts.keep(start());
-    nobody.keep(1, &segment("a"));
-    good.keep(1, &segment("b"));
+    nobody.keep(1, &segment("a"), "deepgram");
+    good.keep(1, &segment("b"), "deepgram");
     assert!(transcripts.flush(DEADLINE).await);
     assert_eq!(count(&database, FINALS).await, 1);
     assert!(metrics.render().unwrap().contains("outcome=\"refused\""));
@@ -194,7 +194,7 @@ async fn more_than_may_wait_is_counted_and_forgotten() {
     let keeper = transcripts.keep(start());
     let long = segment(&"x".repeat(20 * 1024 * 1024));
     for n in 1..=4 {
-        keeper.keep(n, &long);
+        keeper.keep(n, &long, "deepgram");
     }
     let full = || {
         let text = metrics.render().unwrap();
@@ -215,7 +215,7 @@ async fn a_drain_waits_for_a_server_that_comes_back() {
     let (transcripts, _metrics) = transcripts(&database, 30, &shutdown);
     let keeper = transcripts.keep(start());
     for n in 1..=1_200 {
-        keeper.keep(n, &segment("word"));
+        keeper.keep(n, &segment("word"), "deepgram");
     }
     shutdown.drain();
     keeper.finish("finished", 1_200, 900);
