@@ -103,6 +103,20 @@ impl World {
         Ok(())
     }
 
+    /// Waits until all that was said is billed, and no more.
+    async fn until_billed(&self) -> anyhow::Result<()> {
+        let query =
+            "SELECT coalesce(sum(range_end_ms - range_start_ms), 0)::bigint FROM usage_logs";
+        let billed = async || {
+            let rows: Result<Vec<(i64,)>, _> = Ledger(&self.database_url).rows(query).await;
+            rows.ok().and_then(|rows| rows.first().map(|row| row.0))
+        };
+        let whole = async || billed().await == Some(self.said_ms);
+        let waited = testkit::wait_until("the bill", LONG, whole).await;
+        let seen = billed().await;
+        waited.with_context(|| format!("{seen:?} billed of {}", self.said_ms))
+    }
+
     async fn boot(&mut self, away: Away) -> anyhow::Result<()> {
         self.take_away(away)?;
         let mut process = ServiceProcess::start(&self.variables).await;
@@ -124,6 +138,8 @@ impl World {
             text.contains("\"status\":\"ready\"")
         };
         testkit::wait_until("to be ready", LONG, ready).await.context(process.log())?;
+        // What waits in Redis alone would be lost with it.
+        self.until_billed().await?;
         self.speak(&process, &token).await.context("a token of the tenant, with all there")?;
         // Keys that were fetched while Redis was away are left there with the next refresh only.
         self.copied |= !away.redis;
@@ -153,15 +169,7 @@ pub async fn boots(seed: u64, times: u32) -> anyhow::Result<String> {
         }
         world.boot(away).await.with_context(|| format!("{away:?}"))?;
     }
-    let query = "SELECT coalesce(sum(range_end_ms - range_start_ms), 0)::bigint FROM usage_logs";
-    let billed = async || {
-        let rows: Result<Vec<(i64,)>, _> = Ledger(&world.database_url).rows(query).await;
-        rows.ok().and_then(|rows| rows.first().map(|row| row.0))
-    };
-    let whole = async || billed().await == Some(world.said_ms);
-    let waited = testkit::wait_until("the bill", SOON, whole).await;
-    let seen = billed().await;
-    waited.with_context(|| format!("{seen:?} billed of {}", world.said_ms))?;
+    world.until_billed().await?;
     let [postgres, redis, keys] = lacking;
     Ok(format!(
         "{times} boots, {postgres} without Postgres, {redis} without Redis, {keys} without keys; \

@@ -122,7 +122,7 @@ mod short {
     /// A few of the boots of S5.
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn s5_boots_without_what_is_needed() {
-        let seed = super::run::seed();
+        let (_place, seed) = (super::run::place().await, super::run::seed());
         if let Err(wrong) = super::boots::boots(seed, 4).await {
             panic!("seed {seed}: {wrong:#}");
         }

@@ -8,6 +8,7 @@ use std::{
 
 use futures_util::{FutureExt, StreamExt, stream};
 use testkit::seed::Dice;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::{CATALOGUE, Fault, SIZES};
 
@@ -17,6 +18,8 @@ const LONGEST: Duration = Duration::from_secs(150);
 const LONGEST_AT_SIZE: Duration = Duration::from_secs(420);
 /// Faults that are injected at once, each into a cluster of its own.
 const AT_ONCE: usize = 2;
+/// Room for so many in this process, however many tests run at once: more would measure each other.
+static PLACES: Semaphore = Semaphore::const_new(AT_ONCE);
 
 /// What came of one.
 struct Row {
@@ -26,7 +29,13 @@ struct Row {
     observed: Result<String, String>,
 }
 
+/// Waits for room for another; the wait counts for nothing.
+pub async fn place() -> SemaphorePermit<'static> {
+    PLACES.acquire().await.expect("never closed")
+}
+
 async fn run(fault: &'static Fault, seed: u64) -> Row {
+    let _place = place().await;
     let began = Instant::now();
     let longest = if fault.name.starts_with('S') { LONGEST_AT_SIZE } else { LONGEST };
     let running = AssertUnwindSafe(tokio::time::timeout(longest, (fault.run)(seed)));

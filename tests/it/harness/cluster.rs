@@ -14,12 +14,8 @@ use testkit::{
     viewer::Watch,
 };
 
-use tokio::sync::{Semaphore, SemaphorePermit};
-
 use super::{LONG, Ledger, SOON, ServiceProcess, Setup};
 
-/// Clusters that there are at once in this process: more than these would only measure each other.
-static PLACES: Semaphore = Semaphore::const_new(2);
 const AUDIENCE: &str = "https://api.transcripts.io";
 
 /// How a cluster is made.
@@ -74,8 +70,6 @@ pub struct Cluster {
     seed: u64,
     variables: BTreeMap<String, String>,
     scratch: std::path::PathBuf,
-    /// Given back last.
-    _place: SemaphorePermit<'static>,
 }
 
 fn loopback(port: u16) -> SocketAddr {
@@ -86,7 +80,6 @@ impl Cluster {
     /// Starts everything, and waits until every replica is ready.
     pub async fn start(shape: Shape) -> Self {
         let seed = shape.seed;
-        let place = PLACES.acquire().await.expect("never closed");
         let servers = tokio::task::spawn_blocking(|| (Postgres::start(), Redis::start()));
         let (postgres, redis) = servers.await.expect("started");
         let (postgres, redis) = (postgres.expect("postgres"), redis.expect("redis"));
@@ -110,7 +103,6 @@ impl Cluster {
             seed,
             variables: BTreeMap::new(),
             scratch: std::env::temp_dir().join(name),
-            _place: place,
         };
         cluster.variables = cluster.make_variables(&shape.variables).await;
         for _ in 0..shape.replicas {
