@@ -17,8 +17,8 @@ use tracing::{
 };
 
 use crate::{
-    harness::{Setup, TestApp, doors},
-    oracle::{self, SOON, numbered},
+    harness::{LONG, Setup, TestApp, doors},
+    oracle::{self, numbered},
     resume::Known,
 };
 
@@ -34,10 +34,9 @@ struct Trap {
 
 impl Visit for &Trap {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        let sprung = field.name() == "message" && format!("{value:?}").contains(self.line);
-        if sprung && self.armed.swap(false, Ordering::SeqCst) {
-            panic!("a log that cannot be written");
-        }
+        let trodden = field.name() == "message" && format!("{value:?}").contains(self.line);
+        let springs = trodden && self.armed.swap(false, Ordering::SeqCst);
+        assert!(!springs, "a log that cannot be written");
     }
 }
 
@@ -63,7 +62,7 @@ impl Subscriber for Trap {
 async fn begin(app: &TestApp, token: &str, audio: NumberedAudio) -> (RawSocket, Known) {
     let (mut socket, _) = doors::websocket(&app.url(), token).await.expect("admitted");
     socket.send_json(&json!({ "type": "start_streaming" })).await.expect("sent");
-    let heard = oracle::listen_raw(&mut socket, SOON, |it| it["type"] == "session_started").await;
+    let heard = oracle::listen_raw(&mut socket, LONG, |it| it["type"] == "session_started").await;
     let started = heard.last().expect("started").clone();
     oracle::speak_raw(&mut socket, audio, 0..15).await;
     (socket, Known { started, heard })
@@ -79,7 +78,7 @@ async fn only_the_session_that_panics_is_restarted() {
     let (doomed, spared) = (NumberedAudio::linear16(1, 1), NumberedAudio::linear16(2, 2));
     let (mut other, _) = begin(&app, OTHER, spared).await;
     let (mut socket, known) = begin(&app, &app.token(), doomed).await;
-    let heard = oracle::listen_raw(&mut socket, SOON, |it| it["type"] == "closing").await;
+    let heard = oracle::listen_raw(&mut socket, LONG, |it| it["type"] == "closing").await;
     let closing = heard.last().expect("a farewell");
     assert_eq!(
         (&closing["code"], &closing["reason"], &closing["reconnect"]),
@@ -91,15 +90,15 @@ async fn only_the_session_that_panics_is_restarted() {
     let (mut again, _) = doors::websocket(&app.url(), &app.token()).await.expect("admitted");
     again.send_json(&known.resume(15)).await.expect("sent");
     let answered = |it: &Value| it["type"] == "session_resumed" || it["type"] == "error";
-    let resumed = oracle::listen_raw(&mut again, SOON, answered).await.pop().expect("an answer");
+    let resumed = oracle::listen_raw(&mut again, LONG, answered).await.pop().expect("an answer");
     assert_eq!(resumed["next_seq"], 0, "nothing of it was said: {resumed}");
     for (socket, audio, from) in [(&mut again, doomed, 0), (&mut other, spared, 15)] {
         oracle::speak_raw(socket, audio, from..30).await;
         oracle::stop_raw(socket).await;
-        oracle::assert_whole(&oracle::until_stopped_raw(socket, SOON).await, 30);
+        oracle::assert_whole(&oracle::until_stopped_raw(socket, LONG).await, 30);
     }
     let billed = "SELECT sum(range_end_ms - range_start_ms)::bigint FROM usage_logs";
     let is_billed = async || app.sql::<Option<i64>>(billed).await == Some(6000);
-    testkit::wait_until("both to be billed once", SOON, is_billed).await.expect("billed");
+    testkit::wait_until("both to be billed once", LONG, is_billed).await.expect("billed");
     assert_eq!(app.metric("live_sessions", &[]), 0);
 }

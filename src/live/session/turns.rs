@@ -45,7 +45,7 @@ impl Session {
                         None
                     }
                     Ok(None) => {
-                        deadline = finish(upstream, FINISHING);
+                        deadline = Some(finish(upstream, FINISHING));
                         None
                     }
                     Err(refusal) if refusal.kind == ErrorKind::Overloaded => {
@@ -61,14 +61,14 @@ impl Session {
                 }
                 () = not_back(self.back_until, shutdown.soft()), if waits => {
                     self.back_until = None;
-                    deadline = finish(upstream, FINISHING);
+                    deadline = Some(finish(upstream, FINISHING));
                     None
                 }
                 // The audio that waits is sent to the next owner again.
                 () = asked.cancelled(), if !released => {
                     released = true;
                     self.inbox.close(Ending::Released);
-                    deadline = finish(upstream, RELEASING);
+                    deadline = Some(finish(upstream, RELEASING));
                     None
                 }
                 // Cut, but not without handing over what is to be billed.
@@ -157,9 +157,9 @@ impl Session {
 }
 
 /// Asks for the last words; until when they may come.
-fn finish(upstream: &mut Upstream, within: Duration) -> Option<Instant> {
+fn finish(upstream: &mut Upstream, within: Duration) -> Instant {
     upstream.finish();
-    Some(Instant::now() + within)
+    Instant::now() + within
 }
 
 /// Waits until a client is not waited for any longer.

@@ -1,7 +1,7 @@
 /** Words compared: how far what was written is from what was said. */
 
 /** What is borne where a session changes hands in the midst of a word: that is heard less well. That none is lost is seen with `--exact`. */
-export const CUT_ERROR_RATE = 0.35;
+export const CUT_ERROR_RATE = 0.25;
 
 /** @param {string} text @returns {string[]} lower-case words without punctuation */
 export const words = (text) => text.toLowerCase().match(/[\p{L}\p{N}']+/gu) ?? [];
