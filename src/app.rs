@@ -13,7 +13,7 @@ use crate::{
     fleet::Fleet,
     lifecycle::Shutdown,
     limits::{Leases, Limits, Line, Slots},
-    live::{LiveService, Owners, audience::Links},
+    live::{Lapses, LiveService, Owners, audience::Links},
     model::Clock,
     postgres::Database,
     providers::{Lineup, Live, assemblyai::AssemblyAi, deepgram, deepgram::Deepgram},
@@ -74,7 +74,7 @@ impl App {
         let transcripts = Transcripts::new(&backing, config.live.retention_days, Clock);
         let auth = Authenticator::new(&config.auth, config.environment, backing)
             .context("authentication could not be set up")?;
-        let rooms = rooms(&config, (&redis, &auth, &metrics), secrets.clone(), &shutdown);
+        let rooms = rooms(&config, (&database, &redis), (&auth, &metrics), &secrets, &shutdown);
         let common = (&redis, &metrics, &shutdown);
         let (fleet, relay) = join(&config, &secrets, reached.as_deref(), common);
         let (limits, leases) = limits(&config, &fleet, common);
@@ -89,6 +89,7 @@ impl App {
             transcripts: transcripts.clone(),
             rooms: rooms.clone(),
             owners: Owners::start(fleet.id(), redis.clone(), &shutdown),
+            lapses: Lapses::new(redis.clone()),
             secrets: secrets.clone(),
             drain: config.server.drain,
             metrics: metrics.clone(),
@@ -159,12 +160,14 @@ fn lines(config: &Config) -> Vec<(&'static str, Line)> {
 
 fn rooms(
     config: &Config,
-    (redis, auth, metrics): (&Redis, &Authenticator, &Metrics),
-    secrets: Secrets,
+    (database, redis): (&Database, &Redis),
+    (auth, metrics): (&Authenticator, &Metrics),
+    secrets: &Secrets,
     shutdown: &Shutdown,
 ) -> Rooms {
+    let (database, redis, secrets) = (database.clone(), redis.clone(), secrets.clone());
     let (revocations, metrics) = (auth.revocations().clone(), metrics.clone());
-    let ground = Ground { redis: redis.clone(), secrets, revocations, metrics };
+    let ground = Ground { redis, database, secrets, revocations, metrics };
     Rooms::start(ground, config.rooms.history, shutdown)
 }
 

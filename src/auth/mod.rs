@@ -38,7 +38,7 @@ pub use jwt::VerifiedToken;
 pub use keys::NewKey;
 pub use local_token::TokenKind;
 pub use mint::MintedKey;
-pub use principal::{AuthType, Credential, Owner, Principal};
+pub use principal::{AuthType, Credential, Owner, Principal, is_same_account};
 pub use refusal::Refusal;
 pub use revocations::{Revocations, Revoked};
 pub use secrets::{Purpose, Secrets};

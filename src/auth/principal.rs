@@ -7,6 +7,14 @@ use uuid::Uuid;
 use super::digest;
 use crate::model::Plan;
 
+/// What stands between the names of one account.
+const BETWEEN_NAMES: char = '/';
+
+/// Whether two accounts, each given by its names, are the same one: they have a name in common.
+pub fn is_same_account(one: &str, other: &str) -> bool {
+    one.split(BETWEEN_NAMES).any(|name| other.split(BETWEEN_NAMES).any(|other| other == name))
+}
+
 /// How a caller proved who they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum AuthType {
@@ -137,6 +145,18 @@ impl Principal {
             Owner::Session(user) => format!("session-{}", digest::of(user)),
             Owner::Development => "development".to_owned(),
             Owner::Guest(share) => format!("share-{share}"),
+        }
+    }
+
+    /// Every name of the account, by which rooms know whose they are: one is known also while the
+    /// account cannot be looked up.
+    pub fn names(&self) -> String {
+        let account = self.account();
+        match (&self.owner, self.tenant_subject()) {
+            (Owner::User(_), Some(sub)) => {
+                format!("{account}{BETWEEN_NAMES}auth0-{}", digest::of(sub))
+            }
+            _ => account,
         }
     }
 

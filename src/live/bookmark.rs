@@ -9,8 +9,9 @@ use uuid::Uuid;
 
 use super::wire::Report;
 use crate::{
-    auth::{Principal, Purpose, Secrets},
+    auth::{Principal, Purpose, Secrets, is_same_account},
     model::{RawFormat, SessionId},
+    usage::{Course, SessionStart},
 };
 
 /// What all resume tokens are sealed under.
@@ -31,10 +32,13 @@ pub enum Standing {
 }
 
 /// Where a session stands. What is stored of it reaches exactly so far.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Bookmark {
     /// The replica that owns it.
     pub replica: Uuid,
+    /// The fence of that owner.
+    pub fence: u64,
     /// What became of it.
     pub standing: Standing,
     /// F: the end of the last stored final, or of silence after it, in milliseconds of session audio.
@@ -49,24 +53,41 @@ pub struct Bookmark {
     pub next_seq_ms: u64,
     /// The same in bytes of raw audio.
     pub next_seq_bytes: u64,
-    /// Up to where usage is durable, in milliseconds of session audio.
-    pub billed_ms: u64,
+    /// What is not billed yet, and how it is to be.
+    pub course: Course,
     /// Raw audio, once that is known; a container cannot be gone on with.
     pub format: Option<RawFormat>,
     /// Numbers that speakers were given.
     pub speakers: u32,
-    /// Where audio was declared lost that usage has not reached yet, from when until when.
-    #[serde(default)]
-    pub gaps: Vec<(u64, u64)>,
     /// Audio that was declared lost, in milliseconds, by reason.
     pub lost: Vec<(String, u64)>,
     /// Audio that came in, in milliseconds, once the client stopped the session and all of it is
     /// transcribed: then `next_seq` is the chunk that would have come next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_ms: Option<u64>,
+    /// What it takes to end the session without its client.
+    pub books: Option<Books>,
+}
+
+/// Where account is kept of a session.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Books {
+    /// The room that it publishes to.
+    pub room: String,
+    /// Whose that is.
+    pub account: String,
+    /// Whether its transcript is kept.
+    pub store: bool,
+    /// What its usage says about it.
+    pub start: SessionStart,
 }
 
 impl Bookmark {
+    /// Which of two of one session is the later.
+    pub const fn order(&self) -> (u64, u64, u64) {
+        (self.fence, self.n, self.covered_ms)
+    }
+
     /// As text that only the service can have written.
     pub fn seal(&self, secrets: &Secrets, session: SessionId) -> serde_json::Result<String> {
         secrets.seal(Purpose::Bookmark, &session.to_string(), self)
@@ -100,11 +121,8 @@ impl Bookmark {
 pub struct Resumable {
     /// The session.
     pub session: SessionId,
-    /// The account that it belongs to.
+    /// The account that it belongs to, by all its names.
     pub account: String,
-    /// Who began it in the tenant: while Postgres is away their account may not be known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tenant_subject: Option<String>,
     /// The room that it publishes to.
     pub room: String,
     /// Language of the socket that it began on.
@@ -116,9 +134,7 @@ pub struct Resumable {
 impl Resumable {
     /// Whether it is that user's.
     pub fn is_of(&self, principal: &Principal) -> bool {
-        let subject = principal.tenant_subject();
-        self.account == principal.account()
-            || (subject.is_some() && subject == self.tenant_subject.as_deref())
+        is_same_account(&self.account, &principal.names())
     }
 
     /// The token; only the service can have made it.
@@ -156,7 +172,6 @@ mod tests {
         let token = Resumable {
             session,
             account: "user-7".to_owned(),
-            tenant_subject: Some("auth0|ann".to_owned()),
             room: "meeting".to_owned(),
             language: "en".to_owned(),
             given: Map::new(),
@@ -169,33 +184,41 @@ mod tests {
         }
     }
 
+    fn ann(owner: Owner, auth_type: AuthType) -> Principal {
+        Principal {
+            subject: "auth0|ann".to_owned(),
+            owner,
+            auth_type,
+            plan: Plan::Free,
+            expires_at: None,
+            credential: Credential::Auth0,
+        }
+    }
+
     #[test]
     fn a_session_is_its_users_also_while_their_account_is_unknown() {
-        let facts = Resumable {
-            session: SessionId::mint(),
-            account: "user-7".to_owned(),
-            tenant_subject: Some("auth0|ann".to_owned()),
-            room: "meeting".to_owned(),
-            language: "en".to_owned(),
-            given: Map::new(),
-        };
         let unseen = |sub: &str| Owner::Auth0 { sub: sub.to_owned(), email: None };
+        let began = |owner| ann(owner, AuthType::Auth0).names();
+        let bob = Principal {
+            subject: "auth0|bob".to_owned(),
+            ..ann(unseen("auth0|bob"), AuthType::Auth0)
+        };
         let cases = [
-            ("auth0|ann", Owner::User(7), AuthType::Auth0, true),
-            ("auth0|ann", unseen("auth0|ann"), AuthType::Auth0, true),
-            ("7", Owner::User(7), AuthType::ApiKey, true),
-            ("auth0|bob", unseen("auth0|bob"), AuthType::Auth0, false),
-            ("auth0|ann", Owner::User(8), AuthType::ApiKey, false),
-            ("8", Owner::User(8), AuthType::ApiKey, false),
+            (Owner::User(7), ann(Owner::User(7), AuthType::Auth0), true),
+            (Owner::User(7), ann(unseen("auth0|ann"), AuthType::Auth0), true),
+            (unseen("auth0|ann"), ann(Owner::User(7), AuthType::Auth0), true),
+            (Owner::User(7), ann(Owner::User(7), AuthType::ApiKey), true),
+            (Owner::User(7), bob, false),
+            (Owner::User(7), ann(Owner::User(8), AuthType::ApiKey), false),
+            (Owner::User(7), ann(Owner::User(77), AuthType::ApiKey), false),
         ];
-        for (subject, owner, auth_type, expected) in cases {
-            let principal = Principal {
-                subject: subject.to_owned(),
-                owner,
-                auth_type,
-                plan: Plan::Free,
-                expires_at: None,
-                credential: Credential::Auth0,
+        for (owner, principal, expected) in cases {
+            let facts = Resumable {
+                session: SessionId::mint(),
+                account: began(owner),
+                room: "meeting".to_owned(),
+                language: "en".to_owned(),
+                given: Map::new(),
             };
             assert_eq!(facts.is_of(&principal), expected, "{principal:?}");
         }

@@ -18,10 +18,11 @@ use super::bookmark::Bookmark;
 use crate::{
     auth::Secrets,
     lifecycle::Shutdown,
-    model::{Error, ErrorKind, Segment, SessionId},
+    model::{ErrorKind, Segment, SessionId},
     rooms::{Label, Published, Publisher, Text},
     telemetry::{Metrics, metrics::label},
     transcripts::Keeper,
+    usage::Mark,
 };
 
 /// Finals that may wait for a herald that waits for Redis; it takes them in every two seconds.
@@ -38,6 +39,10 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Told {
     /// F as the next owner would find it, in milliseconds of session audio.
     pub covered_ms: u64,
+    /// The same with all else, as it is stored.
+    pub mark: Option<Mark>,
+    /// Whether neither Redis nor Postgres takes what is said, for now.
+    pub is_stuck: bool,
     /// Why this owner may tell no more, if it may not.
     pub lost: Option<Lost>,
 }
@@ -58,8 +63,28 @@ pub struct Record {
     pub n: u64,
     /// What viewers are given.
     pub body: String,
-    /// What is kept of it, where something is.
-    pub segment: Option<(Segment, &'static str)>,
+    /// What the transcript keeps of it, where that is asked for.
+    pub kept: Option<Kept>,
+}
+
+/// What a transcript keeps under a number.
+#[derive(Debug)]
+pub enum Kept {
+    /// What was said, and whose ears heard it.
+    Said(Segment, &'static str),
+    /// That audio has no transcript: from when to when, and why.
+    Lost((u64, u64), &'static str),
+}
+
+/// What became of an attempt to tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Attempt {
+    /// The room has it, or is not to have it.
+    Done,
+    /// Postgres has it for the room, which is to be told again.
+    Kept,
+    /// Nobody has it.
+    Failed,
 }
 
 /// How a session ended, for its transcript.
@@ -68,7 +93,7 @@ pub struct Ended {
     /// `finished`, or the code of an error.
     pub outcome: &'static str,
     /// How many numbers were given.
-    pub finals: u64,
+    pub numbers: u64,
     /// Audio that was transcribed, in milliseconds.
     pub audio_ms: u64,
 }
@@ -111,7 +136,8 @@ impl Herald {
     pub fn send(ground: Ground, shutdown: &Shutdown) -> Self {
         let (news, heard_news) = mpsc::channel(WAITING);
         let (interim, interims) = watch::channel(None);
-        let (told, hears) = watch::channel(Told { covered_ms: ground.from.covered_ms, lost: None });
+        let covered_ms = ground.from.covered_ms;
+        let (told, hears) = watch::channel(Told { covered_ms, ..Told::default() });
         let heard = Arc::new(AtomicBool::new(true));
         let (session, metrics) = (ground.session, ground.metrics.clone());
         let errand = Errand {
@@ -125,7 +151,7 @@ impl Herald {
         };
         let hard = shutdown.hard().clone();
         shutdown.spawn(async move {
-            hard.run_until_cancelled(errand.run(heard_news, interims)).await;
+            hard.run_until_cancelled(Box::pin(errand.run(heard_news, interims))).await;
         });
         Self { session, news, interim, heard, told: hears, metrics }
     }
@@ -173,7 +199,7 @@ struct Errand {
     told: watch::Sender<Told>,
     heard: Arc<AtomicBool>,
     /// What is kept once it is in the room: what another owner says again must not be there twice.
-    unkept: VecDeque<(u64, (Segment, &'static str))>,
+    unkept: VecDeque<(u64, Kept)>,
     /// Where the session stands, if that is not told yet.
     latest: Option<Bookmark>,
     ended: Option<Ended>,
@@ -208,7 +234,8 @@ impl Errand {
                 self.take(heard);
             }
             // In a box, which is there only now: a herald lives as long as its session.
-            retry_at = (!Box::pin(self.tell()).await).then(|| Instant::now() + RETRY);
+            let told = Box::pin(self.tell()).await;
+            retry_at = (told != Attempt::Done).then(|| Instant::now() + RETRY);
         }
         Box::pin(self.finish()).await;
     }
@@ -216,10 +243,10 @@ impl Errand {
     fn take(&mut self, news: News) {
         match news {
             News::Said(record, stands) => {
-                let Record { n, body, segment } = *record;
+                let Record { n, body, kept } = *record;
                 let label = Label { session: self.ground.session, n };
                 self.ground.publisher.hold(Text { label, body });
-                self.unkept.extend(segment.map(|segment| (n, segment)));
+                self.unkept.extend(kept.map(|kept| (n, kept)));
                 self.latest = Some(*stands);
             }
             News::Moved(stands) => self.latest = Some(*stands),
@@ -227,41 +254,40 @@ impl Errand {
         }
     }
 
-    /// Tells what is not told yet; false if that has to be tried again.
-    async fn tell(&mut self) -> bool {
+    /// Tells what is not told yet.
+    async fn tell(&mut self) -> Attempt {
         let Some(latest) = self.latest.clone().filter(|_| self.told.borrow().lost.is_none()) else {
-            return true;
+            return Attempt::Done;
         };
-        let Ok(mark) = latest.seal(&self.ground.secrets, self.ground.session) else { return true };
-        self.ground.publisher.set_mark(mark);
-        match self.publish().await {
-            Ok(true) => {
-                self.latest = None;
-                self.keep(latest.n);
-                self.told.send_modify(|told| told.covered_ms = latest.covered_ms);
-                true
-            }
-            Ok(false) => self.lose(Lost::Replaced),
-            Err(error) if error.kind == ErrorKind::Forbidden => self.lose(Lost::Forbidden),
+        let Ok(bookmark) = latest.seal(&self.ground.secrets, self.ground.session) else {
+            return Attempt::Done;
+        };
+        let mark = Mark { covered_ms: latest.covered_ms, last_n: latest.n, bookmark };
+        self.ground.publisher.set_mark(mark.clone());
+        let attempt = match self.ground.publisher.tell().await {
+            Ok(Published::Stored { .. }) => Attempt::Done,
+            Ok(Published::Kept) => Attempt::Kept,
+            Ok(Published::Fenced) => return self.lose(Lost::Replaced),
+            Err(error) if error.kind == ErrorKind::Forbidden => return self.lose(Lost::Forbidden),
             Err(error) => {
                 tracing::debug!(session = %self.ground.session, ?error, "a room is not told");
-                false
+                self.told.send_if_modified(|told| !std::mem::replace(&mut told.is_stuck, true));
+                return Attempt::Failed;
             }
+        };
+        if attempt == Attempt::Done {
+            self.latest = None;
         }
+        self.keep(latest.n);
+        let told = Told { covered_ms: latest.covered_ms, mark: Some(mark), ..Told::default() };
+        self.told.send_if_modified(|before| std::mem::replace(before, told) != *before);
+        attempt
     }
 
-    /// Whether it was this owner's to tell.
-    async fn publish(&mut self) -> Result<bool, Error> {
-        if self.ground.publisher.waiting() == 0 {
-            return self.ground.publisher.leave_mark().await;
-        }
-        Ok(self.ground.publisher.flush().await? != Published::Fenced)
-    }
-
-    fn lose(&mut self, lost: Lost) -> bool {
+    fn lose(&mut self, lost: Lost) -> Attempt {
         self.told.send_modify(|told| told.lost = Some(lost));
         self.unkept.clear();
-        true
+        Attempt::Done
     }
 
     /// Whether the room is left alone, since nobody listened a moment ago.
@@ -270,10 +296,11 @@ impl Errand {
     }
 
     fn keep(&mut self, n: u64) {
-        while let Some((n, (segment, provider))) = self.unkept.pop_front_if(|(told, _)| *told <= n)
-        {
-            if let Some(keeper) = &self.ground.keeper {
-                keeper.keep(n, &segment, provider);
+        while let Some((n, kept)) = self.unkept.pop_front_if(|(told, _)| *told <= n) {
+            match (&self.ground.keeper, kept) {
+                (Some(keeper), Kept::Said(segment, provider)) => keeper.keep(n, &segment, provider),
+                (Some(keeper), Kept::Lost(range, reason)) => keeper.gap(n, range, reason),
+                (None, _) => {}
             }
         }
     }
@@ -291,7 +318,8 @@ impl Errand {
     /// The session is over: what is not told yet is offered for a while.
     async fn finish(mut self) {
         let offered = async {
-            while !Box::pin(self.tell()).await {
+            // What Postgres has is brought to the room by whoever finds it there.
+            while Box::pin(self.tell()).await == Attempt::Failed {
                 tokio::time::sleep(RETRY).await;
             }
         };
@@ -301,10 +329,10 @@ impl Errand {
             // Whoever spoke was told these.
             self.keep(u64::MAX);
         }
-        if let (Some(keeper), Some(Ended { outcome, finals, audio_ms })) =
+        if let (Some(keeper), Some(Ended { outcome, numbers, audio_ms })) =
             (self.ground.keeper, self.ended)
         {
-            keeper.finish(outcome, finals, audio_ms);
+            keeper.finish(outcome, numbers, audio_ms);
         }
     }
 }

@@ -7,10 +7,12 @@ mod caller;
 mod client;
 mod command;
 mod entry;
+mod found;
 mod guard;
 mod herald;
 mod inbox;
 mod intake;
+mod lapse;
 pub mod lines;
 mod migration;
 pub mod options;
@@ -37,6 +39,7 @@ pub mod wire;
 
 use std::{sync::Arc, time::Duration};
 
+pub use lapse::Lapses;
 pub use owners::Owners;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -81,6 +84,8 @@ pub struct LiveService {
     pub rooms: Rooms,
     /// The sessions of this replica, and the way to those of others.
     pub owners: Owners,
+    /// When sessions that nobody comes back to are given up.
+    pub lapses: Lapses,
     /// What seals what sessions leave behind.
     pub secrets: Secrets,
     /// How long a drain may take.

@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use fred::interfaces::PubsubInterface;
@@ -13,7 +14,11 @@ use crate::{
     lifecycle::Shutdown,
     model::{Error, SessionId},
     redis::{Heard, Redis, unavailable},
+    rooms::RoomName,
 };
+
+/// How long Redis may take to pass a call on: whoever is not asked is fenced off, and says again.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Sessions of this replica by their id. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -26,6 +31,8 @@ pub struct Owners {
 #[derive(Debug)]
 struct Owned {
     asked: CancellationToken,
+    /// Where it publishes.
+    room: RoomName,
     /// Which of the owners that the session had here.
     number: u64,
 }
@@ -64,16 +71,27 @@ impl Owners {
     }
 
     /// Notes that a session is owned here. An owner before, if it is still here, is asked to let go.
-    pub fn own(&self, session: SessionId) -> Ownership {
+    pub fn own(&self, session: SessionId, room: &RoomName) -> Ownership {
         let asked = CancellationToken::new();
         let mut sessions = self.lock();
         let number = sessions.get(&session).map_or(0, |owned| owned.number + 1);
-        let former = sessions.insert(session, Owned { asked: asked.clone(), number });
+        let owned = Owned { asked: asked.clone(), room: room.clone(), number };
+        let former = sessions.insert(session, owned);
         drop(sessions);
         if let Some(former) = former {
             former.asked.cancel();
         }
         Ownership { owners: self.clone(), session, number, asked }
+    }
+
+    /// What is owned here now.
+    pub fn owned(&self) -> Vec<(SessionId, RoomName)> {
+        self.lock().iter().map(|(session, owned)| (*session, owned.room.clone())).collect()
+    }
+
+    /// Whether a session is owned here now.
+    pub fn owns(&self, session: SessionId) -> bool {
+        self.lock().contains_key(&session)
     }
 
     /// Asks a replica to let go of a session; false if nobody hears it there.
@@ -82,7 +100,8 @@ impl Owners {
             return Ok(self.ask_here(session));
         }
         let channel = self.redis.keys().replica(&replica.to_string());
-        let heard: Result<i64, _> = self.redis.client().publish(channel, session.to_string()).await;
+        let client = self.redis.patient(PATIENCE);
+        let heard: Result<i64, _> = client.publish(channel, session.to_string()).await;
         heard.map(|heard| heard > 0).map_err(unavailable)
     }
 

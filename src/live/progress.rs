@@ -27,8 +27,6 @@ pub struct Progress {
     pub speakers: u32,
     /// Audio that has no transcript, in milliseconds, by reason.
     pub lost: BTreeMap<String, u64>,
-    /// Where that lies, as far as usage has not reached it.
-    gaps: Vec<(u64, u64)>,
     /// Bytes that the owner before is done with, at the beginning of what comes.
     excess_bytes: u64,
     /// What each channel has said, where each is transcribed by itself: they are covered together.
@@ -55,7 +53,6 @@ impl Progress {
             received_ms: stands.covered_ms,
             speakers: stands.speakers,
             lost: stands.lost.iter().cloned().collect(),
-            gaps: stands.gaps.clone(),
             excess_bytes: covered_bytes.saturating_sub(stands.next_seq_bytes),
             said: (channels > 1).then(|| Said::resumed(channels, &stands.said_ms)),
         }
@@ -94,15 +91,13 @@ impl Progress {
         self.speakers = self.speakers.max(count);
     }
 
-    /// Notes audio that has no transcript, and up to where usage is durable.
-    pub fn lose(&mut self, (from_ms, to_ms): (u64, u64), reason: &str, billed_ms: u64) {
-        *self.lost.entry(reason.to_owned()).or_default() += to_ms.saturating_sub(from_ms);
-        self.gaps.retain(|(_, to_ms)| *to_ms > billed_ms);
-        self.gaps.push((from_ms, to_ms));
+    /// Notes so much audio that has no transcript, in milliseconds.
+    pub fn lose(&mut self, lost_ms: u64, reason: &str) {
+        *self.lost.entry(reason.to_owned()).or_default() += lost_ms;
     }
 
     /// Where the session stands once everything up to `covered_ms` is told.
-    pub fn bookmark(&self, replica: Uuid, covered_ms: u64, billed_ms: u64) -> Bookmark {
+    pub fn bookmark(&self, replica: Uuid, covered_ms: u64) -> Bookmark {
         let Place { seq, start_ms, start_bytes } = self.timeline.chunk_at(covered_ms);
         Bookmark {
             replica,
@@ -113,10 +108,8 @@ impl Progress {
             next_seq: if start_ms == 0 { 0 } else { seq },
             next_seq_ms: start_ms,
             next_seq_bytes: if start_ms == 0 { 0 } else { start_bytes },
-            billed_ms,
             format: self.raw(),
             speakers: self.speakers,
-            gaps: self.gaps.iter().copied().filter(|(_, to_ms)| *to_ms > billed_ms).collect(),
             lost: self.lost.clone().into_iter().collect(),
             ..Bookmark::default()
         }

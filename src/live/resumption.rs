@@ -14,14 +14,13 @@ use crate::{
     auth::Principal,
     model::{Error, ErrorKind, SessionId},
     rooms::{Claim, Recorded, RoomName},
+    usage::Mark,
 };
 
 /// How long an owner that hears may take to let go.
 const PATIENCE: Duration = Duration::from_millis(1500);
 /// How often it is looked whether it has.
 const LOOK: Duration = Duration::from_millis(30);
-/// Finals of the session that its new owner remembers, and may tell again.
-const REMEMBERED: usize = 1000;
 
 /// What a client asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,25 +112,27 @@ impl LiveService {
     pub async fn take_over(&self, principal: &Principal, wanted: &Wanted) -> Result<Taken, Error> {
         self.open()?;
         let (facts, room) = self.facts(principal, wanted)?;
-        let history = self.rooms.history();
-        let found = self.look_up(&room, wanted.session).await?;
+        let (found, by_redis) = self.look_up(&room, wanted.session).await?;
         may_go_on(&found)?;
-        let found = self.have_released(&room, wanted.session, found).await?;
+        let found = self.have_released(&room, wanted.session, found, by_redis).await;
         if let Some(report) = found.report() {
-            return self.look_back(facts, &room, found, report).await;
+            return Ok(self.look_back(facts, &room, (found, report), by_redis).await);
         }
-        let (claim, mark) = history.claim(&room, &facts.account, wanted.session, 0).await?;
-        let stands = self.read(wanted.session, mark)?;
+        let (mut claim, stands) =
+            self.claim(&room, &facts.account, wanted.session, by_redis).await?;
         if let Some(report) = stands.report() {
-            return self.look_back(facts, &room, stands, report).await;
+            return Ok(self.look_back(facts, &room, (stands, report), by_redis).await);
         }
         may_go_on(&stands)?;
-        let finals = history.read_session(&room, wanted.session, 0, REMEMBERED).await?;
-        let stands =
-            Bookmark { replica: self.owners.replica(), standing: Standing::Running, ..stands };
-        let resumption = Resumption { facts, claim, stands, finals };
-        self.leave(&resumption).await?;
-        Ok(Taken::GoesOn(Box::new(resumption)))
+        claim.base = Some(stands.n);
+        let (replica, fence) = (self.owners.replica(), claim.fence);
+        let stands = Bookmark { replica, fence, standing: Standing::Running, ..stands };
+        let (finals, left) = tokio::join!(
+            self.said(&room, wanted.session, stands.n, by_redis),
+            self.leave(&claim, &stands, by_redis)
+        );
+        left?;
+        Ok(Taken::GoesOn(Box::new(Resumption { facts, claim, stands, finals })))
     }
 
     /// A session that is over, and what it said.
@@ -139,14 +140,13 @@ impl LiveService {
         &self,
         facts: Resumable,
         room: &RoomName,
-        stands: Bookmark,
-        report: Report,
-    ) -> Result<Taken, Error> {
-        let history = self.rooms.history();
-        let mut finals = history.read_session(room, facts.session, 0, REMEMBERED).await?;
+        (stands, report): (Bookmark, Report),
+        by_redis: bool,
+    ) -> Taken {
         // The end itself is for those who watch.
-        finals.retain(|said| said.text.label.n < stands.n);
-        Ok(Taken::Stopped(Box::new(Past { facts, stands, report, finals })))
+        let last_n = stands.n.saturating_sub(1);
+        let finals = self.said(room, facts.session, last_n, by_redis).await;
+        Taken::Stopped(Box::new(Past { facts, stands, report, finals }))
     }
 
     fn facts(
@@ -167,46 +167,47 @@ impl LiveService {
         Ok((facts, room))
     }
 
-    async fn look_up(&self, room: &RoomName, session: SessionId) -> Result<Bookmark, Error> {
-        let mark = self.rooms.history().read_mark(room, session).await?;
-        self.read(session, mark)
-    }
-
-    fn read(&self, session: SessionId, mark: Option<String>) -> Result<Bookmark, Error> {
-        let stands = mark.and_then(|mark| Bookmark::open(&self.secrets, session, &mark));
-        stands.ok_or_else(|| {
-            Error::new(ErrorKind::NotFound, "the session is not known any more: start a new one")
-        })
-    }
-
     /// Asks the owner to let go, and waits for it while it may; where the session stands then.
     async fn have_released(
         &self,
         room: &RoomName,
         session: SessionId,
         mut stands: Bookmark,
-    ) -> Result<Bookmark, Error> {
+        by_redis: bool,
+    ) -> Bookmark {
         let until = Instant::now() + PATIENCE;
         // Who was killed hears nothing, and holds nothing.
-        let heard = stands.standing == Standing::Running
-            && self.owners.ask(stands.replica, session).await?;
+        let heard = by_redis
+            && stands.standing == Standing::Running
+            && self.owners.ask(stands.replica, session).await.is_ok_and(|heard| heard);
         while heard && stands.standing == Standing::Running && Instant::now() < until {
             sleep(LOOK).await;
-            stands = self.look_up(room, session).await?;
+            let Ok(mark) = self.rooms.history().read_mark(room, session).await else { break };
+            stands = self.read(session, mark).unwrap_or(stands);
         }
-        Ok(stands)
+        stands
     }
 
-    /// Says whose the session is from now on, so that the next to ask finds this replica.
-    async fn leave(&self, resumption: &Resumption) -> Result<(), Error> {
-        let Resumption { claim, stands, .. } = resumption;
-        let internal =
-            |error| Error::new(ErrorKind::Internal, "Internal server error").because(error);
-        let mark = stands.seal(&self.secrets, claim.session).map_err(internal)?;
-        if self.rooms.history().leave_mark(claim, &mark).await? {
+    /// Says whose the session is from now on, so that the next to ask finds this replica. While Redis
+    /// is away the session says so itself, with its first word to Postgres.
+    async fn leave(&self, claim: &Claim, stands: &Bookmark, by_redis: bool) -> Result<(), Error> {
+        if !self.may_ask_redis(by_redis).await {
             return Ok(());
         }
-        Err(Error::new(ErrorKind::Conflict, "another socket has taken the session over"))
+        let internal =
+            |error| Error::new(ErrorKind::Internal, "Internal server error").because(error);
+        let bookmark = stands.seal(&self.secrets, claim.session).map_err(internal)?;
+        let mark = Mark { covered_ms: stands.covered_ms, last_n: stands.n, bookmark };
+        let (history, lapses) = (self.rooms.history(), &self.lapses);
+        let (left, ()) =
+            tokio::join!(history.leave_mark(claim, &mark), lapses.own(claim.session, &claim.room));
+        match left {
+            Ok(false) => {
+                let text = "another socket has taken the session over";
+                Err(Error::new(ErrorKind::Conflict, text))
+            }
+            Ok(true) | Err(_) => Ok(()),
+        }
     }
 }
 

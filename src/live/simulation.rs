@@ -90,7 +90,7 @@ impl Owner {
     /// The end has a number too, which only those hear who watch.
     fn end(&mut self) {
         self.has_ended = true;
-        let stands = self.progress.bookmark(Uuid::nil(), self.covered_ms, 0);
+        let stands = self.progress.bookmark(Uuid::nil(), self.covered_ms);
         let over = Bookmark { n: stands.n + 1, ..stands };
         self.untold.push((None, over.finished(self.progress.received_ms, self.next_seq)));
     }
@@ -98,14 +98,14 @@ impl Owner {
     fn number(&mut self, item: Item) -> (u64, Item) {
         self.progress.last_n += 1;
         self.covered_ms = item.to_ms;
-        let stands = self.progress.bookmark(Uuid::nil(), item.to_ms, 0);
+        let stands = self.progress.bookmark(Uuid::nil(), item.to_ms);
         self.untold.push((Some((self.progress.last_n, item)), stands));
         (self.progress.last_n, item)
     }
 
     fn hush(&mut self, to_ms: u64) {
         self.covered_ms = to_ms;
-        self.untold.push((None, self.progress.bookmark(Uuid::nil(), to_ms, 0)));
+        self.untold.push((None, self.progress.bookmark(Uuid::nil(), to_ms)));
     }
 }
 
@@ -283,7 +283,7 @@ impl World {
         };
         if let Some((from_ms, to_ms)) = gap {
             assert!(to_ms <= self.dropped_ms + 1, "no more is lost than the client let go of");
-            owner.progress.lose((from_ms, to_ms), "client_buffer", 0);
+            owner.progress.lose(to_ms - from_ms, "client_buffer");
             let (n, item) = owner.number(Item { from_ms, to_ms, is_gap: true });
             self.said.insert(n, item);
         }

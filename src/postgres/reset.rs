@@ -10,8 +10,9 @@ use super::{Database, migrator};
 /// cascades: what somebody else has built on our tables keeps them all.
 const DROP: &str = "DROP VIEW IF EXISTS usage_sessions;
                     DROP TABLE IF EXISTS _sqlx_migrations, api_keys, artifacts, jobs,
-                                         live_sessions, session_finals, session_transcripts,
-                                         token_blacklist, usage_logs, users";
+                                         live_sessions, room_records, session_finals,
+                                         session_gaps, session_transcripts, token_blacklist,
+                                         usage_logs, users";
 /// How long it may take, files of large tables included.
 const DEADLINE: Duration = Duration::from_mins(5);
 /// The SQLSTATE of an object that others depend on.

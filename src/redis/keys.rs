@@ -97,6 +97,16 @@ impl Keys {
         format!("{}:{{slots:{provider}}}:{part}", self.prefix)
     }
 
+    /// Sessions, by the time at which nobody is expected to come back to them.
+    pub fn sessions_due(&self) -> String {
+        format!("{}:{{live}}:due", self.prefix)
+    }
+
+    /// Sessions that were due, by the time at which they are given up.
+    pub fn sessions_called(&self) -> String {
+        format!("{}:{{live}}:called", self.prefix)
+    }
+
     /// The replicas that are alive, by the time of their last heartbeat.
     pub fn replicas(&self) -> String {
         format!("{}:replicas", self.prefix)

@@ -3,14 +3,15 @@
 -- ARGV: fence; account, and the same sealed; the epoch and offset that the owner remembers (0, 0:
 -- none); whether a hole before the first final cannot be filled (1); session; the most finals, the
 -- most bytes, the life in milliseconds; the channel; the mark that goes with the last of them (empty:
--- none); how long the session counts as speaking, in milliseconds, 0 if it has ended; then of each final
--- its n and its body.
+-- none), its n and milliseconds; the number up to which owners before count (empty: all); how long the
+-- session counts as speaking, in milliseconds, 0 if it has ended; then of each final its n and its body.
 -- Answers: 'foreign' | 'fenced' | 'missing', n of the last final that is there
--- | 'stored' or 'known', epoch, offset of the last of them, how many were added, whether an epoch began.
+-- | 'stored' or 'known', epoch, offset of the room's end, how many were added, whether an epoch began.
+-- Nothing here looks through the history, however much others say there, but where an epoch begins.
 local history, meta, numbers = KEYS[1], KEYS[2], KEYS[3]
 local fence, account, session = tonumber(ARGV[1]), ARGV[2], ARGV[7]
 local told_epoch, told_offset = tonumber(ARGV[4]), tonumber(ARGV[5])
-local FIRST = 14
+local FIRST = 17
 
 local function text(number)
   return string.format('%.0f', number)
@@ -21,16 +22,29 @@ local function parts(id)
   return tonumber(epoch), tonumber(offset)
 end
 
+-- Whether two accounts, each given by its names, have one in common.
+local function same(one, other)
+  for name in string.gmatch(one, '[^/]+') do
+    if string.find('/' .. other .. '/', '/' .. name .. '/', 1, true) then
+      return true
+    end
+  end
+  return false
+end
+
 local held = redis.call('HMGET', meta, 'account', 'bytes')
-if held[1] and held[1] ~= account then
+local owned = redis.call('HMGET', KEYS[4], 'fence', 'said', 'mark_fence', 'mark_n', 'mark_ms')
+if held[1] and not same(held[1], account) then
   return { 'foreign' }
-elseif fence < tonumber(redis.call('HGET', KEYS[4], 'fence') or 0) then
+elseif fence < tonumber(owned[1] or 0) then
   return { 'fenced' }
 elseif not held[1] then
   -- What is left of an owner who was forgotten is nobody else's to see.
   redis.call('DEL', history, numbers)
 end
-redis.call('HSET', meta, 'account', account, 'owner', ARGV[3])
+if not held[1] or #held[1] <= #account then
+  redis.call('HSET', meta, 'account', account, 'owner', ARGV[3])
+end
 
 local last = redis.call('XREVRANGE', history, '+', '-', 'COUNT', 1)[1]
 local epoch, offset = 0, 0
@@ -38,6 +52,12 @@ if last then
   epoch, offset = parts(last[1])
 end
 local known = last and tonumber(redis.call('HGET', numbers, session) or 0) or 0
+-- What an owner of the past said here while this one took over elsewhere is void.
+local base = tonumber(ARGV[15])
+local void = base and known > base and tonumber(owned[2] or fence) < fence
+if void then
+  known = base
+end
 local first_n = tonumber(ARGV[FIRST])
 local hole = first_n > known + 1
 if hole and ARGV[6] ~= '1' then
@@ -46,10 +66,18 @@ end
 
 local bytes = last and tonumber(held[2] or 0) or 0
 local behind = epoch < told_epoch or (epoch == told_epoch and offset < told_offset)
-local began = not last or behind or hole
+local began = not last or behind or hole or void
 if began then
   -- What is left of a history that lost its end goes over; what would have a hole does not.
-  local kept = last and not hole and redis.call('XRANGE', history, '-', '+') or {}
+  local there = last and not hole and redis.call('XRANGE', history, '-', '+') or {}
+  local kept = {}
+  for _, entry in ipairs(there) do
+    if void and entry[2][2] == session and tonumber(entry[2][4]) > base then
+      bytes = bytes - #entry[2][6]
+    else
+      kept[#kept + 1] = entry
+    end
+  end
   local time = redis.call('TIME')
   local now = time[1] * 1000 + math.floor(time[2] / 1000)
   epoch = math.max(now, epoch + 1, told_epoch + 1)
@@ -89,38 +117,32 @@ if redis.call('HLEN', numbers) > 1000 then
   redis.call('DEL', numbers)
 end
 redis.call('HSET', numbers, session, text(known))
-redis.call('HSET', KEYS[4], 'fence', ARGV[1])
-if ARGV[12] ~= '' then
-  redis.call('HSET', KEYS[4], 'mark', ARGV[12])
+redis.call('HSET', KEYS[4], 'fence', ARGV[1], 'said', ARGV[1])
+-- A mark never goes back.
+local mark = { fence, tonumber(ARGV[13]), tonumber(ARGV[14]) }
+local goes_on = ARGV[12] ~= ''
+for at = 1, 3 do
+  local before = tonumber(owned[at + 2] or 0)
+  if mark[at] ~= before then
+    goes_on = goes_on and mark[at] > before
+    break
+  end
+end
+if goes_on then
+  redis.call('HSET', KEYS[4], 'mark', ARGV[12], 'mark_fence', ARGV[1], 'mark_n', ARGV[13], 'mark_ms', ARGV[14])
 end
 for at = 1, 4 do
   redis.call('PEXPIRE', KEYS[at], ARGV[10])
 end
-if ARGV[13] == '0' then
+if ARGV[16] == '0' then
   redis.call('ZREM', KEYS[5], session)
 else
   local time = redis.call('TIME')
-  redis.call('ZADD', KEYS[5], time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[13], session)
-  redis.call('PEXPIRE', KEYS[5], ARGV[13])
+  redis.call('ZADD', KEYS[5], time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[16], session)
+  redis.call('PEXPIRE', KEYS[5], ARGV[16])
 end
 if added > 0 then
   redis.call('PUBLISH', ARGV[11], 'F ' .. ARGV[1] .. ' ' .. text(epoch) .. '-' .. text(offset))
   return { 'stored', text(epoch), text(offset), text(added), began and '1' or '0' }
 end
-
--- A retry: where its last final stands, or the present end if that was trimmed.
-local wanted = ARGV[#ARGV - 1]
-local from = '+'
-while true do
-  local page = redis.call('XREVRANGE', history, from, '-', 'COUNT', 100)
-  for _, entry in ipairs(page) do
-    if entry[2][2] == session and entry[2][4] == wanted then
-      epoch, offset = parts(entry[1])
-      return { 'known', text(epoch), text(offset), '0', '0' }
-    end
-    from = '(' .. entry[1]
-  end
-  if #page == 0 then
-    return { 'known', text(epoch), text(offset), '0', '0' }
-  end
-end
+return { 'known', text(epoch), text(offset), '0', '0' }

@@ -3,8 +3,18 @@
 -- the life in milliseconds; a fence that is known from elsewhere; the session; how long it counts as
 -- speaking, in milliseconds; the channel.
 -- Answers: 'foreign' | 'claimed', the fence, the mark that the owner before left (empty: none).
+-- Whether two accounts, each given by its names, have one in common.
+local function same(one, other)
+  for name in string.gmatch(one, '[^/]+') do
+    if string.find('/' .. other .. '/', '/' .. name .. '/', 1, true) then
+      return true
+    end
+  end
+  return false
+end
+
 local account = redis.call('HGET', KEYS[1], 'account')
-if account and account ~= ARGV[1] then
+if account and not same(account, ARGV[1]) then
   return { 'foreign' }
 elseif not account then
   -- What is left of an owner who was forgotten is nobody else's to see.
@@ -15,7 +25,10 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local last = math.max(tonumber(held[1] or 0), tonumber(ARGV[4]))
 local fence = string.format('%.0f', math.max(now, last + 1))
-redis.call('HSET', KEYS[1], 'account', ARGV[1], 'owner', ARGV[2])
+-- Who is known by more names stays so.
+if not account or #account <= #ARGV[1] then
+  redis.call('HSET', KEYS[1], 'account', ARGV[1], 'owner', ARGV[2])
+end
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 redis.call('HSET', KEYS[2], 'fence', fence)
 redis.call('PEXPIRE', KEYS[2], ARGV[3])

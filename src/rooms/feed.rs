@@ -9,6 +9,7 @@ use std::{
 use tokio::sync::watch;
 
 use super::{Cursor, End, PAGE, Position, Read, Reason, Recorded, RoomName, Text};
+use crate::auth::is_same_account;
 
 /// Finals that may wait for a viewer, beyond those that a feed begins with.
 pub const BEHIND: usize = 256;
@@ -183,7 +184,7 @@ impl Feed {
     /// False if it is not known whether the room is that account's.
     pub(super) fn interim(&self, account: &str, fence: u64, interim: Text) -> bool {
         let mut state = self.state();
-        if state.owner.as_deref() != Some(account) {
+        if !state.owner.as_deref().is_some_and(|owner| is_same_account(owner, account)) {
             return false;
         }
         let label = interim.label;
@@ -242,7 +243,7 @@ impl State {
 
     /// Whether what is here is for other eyes.
     pub(super) fn is_foreign(&self, account: &str) -> bool {
-        self.owner.as_deref().is_some_and(|owner| owner != account)
+        self.owner.as_deref().is_some_and(|owner| !is_same_account(owner, account))
     }
 
     /// How many watch, if viewers were told since that many changes; and how many changes there were.
@@ -269,8 +270,9 @@ impl State {
     /// before, and the room is to be read from its beginning.
     fn belongs_to_another(&mut self, owner: Option<String>) -> bool {
         let Some(owner) = owner else { return false };
-        let before = self.owner.replace(owner);
-        if before.is_none() || before == self.owner {
+        let stays = self.owner.as_ref().is_none_or(|before| is_same_account(before, &owner));
+        self.owner = Some(owner);
+        if stays {
             return false;
         }
         self.base = self.end();

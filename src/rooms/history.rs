@@ -13,6 +13,7 @@ use crate::{
     auth::{Purpose, Secrets},
     model::{Error, ErrorKind, SessionId},
     redis::{Redis, unavailable},
+    usage::Mark,
 };
 
 /// Finals that a room keeps.
@@ -50,6 +51,9 @@ pub struct Claim {
     pub session: SessionId,
     /// Greater than that of every owner of the session before.
     pub fence: u64,
+    /// The number up to which owners before count, where it was taken over: what else they said is
+    /// void.
+    pub base: Option<u64>,
 }
 
 /// What became of finals that were to be added.
@@ -64,7 +68,7 @@ pub enum Appended {
         /// Whether a new epoch began with them.
         began: bool,
     },
-    /// They were there already.
+    /// They were there already, in a room that ends there.
     Known(Position),
     /// Finals before them are missing, and nothing was added: those after this number are wanted
     /// first.
@@ -131,7 +135,8 @@ impl History {
             self.redis.run(&self.claim, DEADLINE, keys, arguments).await.map_err(unavailable)?;
         let fence = parse(answer.get(1).ok_or_else(foreign)?)?;
         let mark = answer.into_iter().nth(2).filter(|mark| !mark.is_empty());
-        Ok((Claim { room: room.clone(), account: account.to_owned(), session, fence }, mark))
+        let account = account.to_owned();
+        Ok((Claim { room: room.clone(), account, session, fence, base: None }, mark))
     }
 
     /// The mark that a session's owner left last.
@@ -140,18 +145,24 @@ impl History {
         room: &RoomName,
         session: SessionId,
     ) -> Result<Option<String>, Error> {
-        let (client, key) = (self.redis.client(), self.session_key(room, session));
-        client.hget(key, "mark").await.map_err(unavailable)
+        // A client waits for it, and has nothing else: a slow server is waited for.
+        let client = self.redis.patient(DEADLINE);
+        client.hget(self.session_key(room, session), "mark").await.map_err(unavailable)
+    }
+
+    /// Whether Redis answers; at most a second old.
+    pub async fn is_there(&self) -> bool {
+        self.redis.health().await.is_ok()
     }
 
     /// Leaves a session's mark; false if a newer owner has taken over.
-    pub async fn leave_mark(&self, claim: &Claim, mark: &str) -> Result<bool, Error> {
+    pub async fn leave_mark(&self, claim: &Claim, mark: &Mark) -> Result<bool, Error> {
         let speakers = self.redis.keys().room_speakers(claim.room.as_str());
         let keys = vec![self.session_key(&claim.room, claim.session), speakers];
         let (fence, session) = (claim.fence.to_string(), claim.session.to_string());
-        let life_ms = self.life_ms();
-        let arguments =
-            vec![fence.into(), mark.into(), life_ms.into(), session.into(), speaks_ms().into()];
+        let [bookmark, n, ms] = marked(Some(mark));
+        let (life_ms, speaks_ms) = (self.life_ms().into(), speaks_ms().into());
+        let arguments = vec![fence.into(), bookmark, n, ms, life_ms, session.into(), speaks_ms];
         let left: i64 =
             self.redis.run(&self.mark, DEADLINE, keys, arguments).await.map_err(unavailable)?;
         Ok(left == 1)
@@ -175,14 +186,14 @@ impl History {
 
     /// Adds finals of one session, which follow each other without a hole. `remembered` is where the
     /// owner saw the end last. With `holed`, what is missing before them stays missing, and a new
-    /// epoch begins. The mark, unless it is empty, is left with the last of them.
+    /// epoch begins. The mark, if any, is left with the last of them.
     pub async fn append(
         &self,
         claim: &Claim,
         remembered: Position,
         holed: bool,
         finals: &[Arc<Text>],
-        mark: &str,
+        mark: Option<&Mark>,
     ) -> Result<Appended, Error> {
         if finals.is_empty() {
             return Ok(Appended::Known(remembered));
@@ -209,9 +220,10 @@ impl History {
             self.bounds.bytes.into(),
             self.life_ms().into(),
             names.room_channel(room).into(),
-            mark.into(),
-            if ended { 0 } else { speaks_ms() }.into(),
         ];
+        arguments.extend(marked(mark));
+        arguments.push(claim.base.map(|n| n.to_string()).unwrap_or_default().into());
+        arguments.push(if ended { 0 } else { speaks_ms() }.into());
         for text in finals {
             arguments.extend([text.label.n.to_string().into(), text.body.as_str().into()]);
         }
@@ -294,6 +306,11 @@ impl History {
         self.redis.keys().room_session(room.as_str(), &session.to_string())
     }
 
+    /// How long a room keeps what was said, after the last of it.
+    pub(super) const fn life(&self) -> Duration {
+        self.bounds.life
+    }
+
     fn life_ms(&self) -> i64 {
         self.bounds.life.as_millis() as i64
     }
@@ -303,6 +320,13 @@ impl History {
         let meta = self.redis.keys().room_meta(room.as_str());
         self.secrets.seal(Purpose::Room, &meta, &account).map_err(|error| strange().because(error))
     }
+}
+
+/// A mark as scripts take it.
+fn marked(mark: Option<&Mark>) -> [Value; 3] {
+    let number = |of: fn(&Mark) -> u64| Value::from(mark.map_or(0, of).to_string());
+    let bookmark = mark.map(|mark| mark.bookmark.as_str()).unwrap_or_default();
+    [bookmark.into(), number(|mark| mark.last_n), number(|mark| mark.covered_ms)]
 }
 
 fn appended(answer: &[String]) -> Result<Appended, Error> {

@@ -8,6 +8,7 @@ mod history;
 mod membership;
 mod name;
 mod publisher;
+mod refuge;
 mod settle;
 mod share;
 #[cfg(test)]
@@ -19,6 +20,7 @@ use std::{sync::Arc, time::Duration};
 
 use fanout::Fanout;
 use membership::Members;
+use refuge::Refuge;
 
 pub use found::{End, Read, Reason};
 pub use history::{Appended, Bounds, Claim, History, MAX_BYTES, MAX_FINALS, PAGE};
@@ -30,11 +32,13 @@ pub use text::{Cursor, Label, Position, Recorded, Text};
 pub use viewer::{Start, Update, Viewer};
 
 use crate::{
-    auth::{Revocations, Secrets},
+    auth::{Revocations, Secrets, is_same_account},
     lifecycle::Shutdown,
-    model::Error,
+    model::{Error, SessionId},
+    postgres::Database,
     redis::Redis,
     telemetry::Metrics,
+    usage::Marks,
 };
 
 /// What rooms are built from.
@@ -42,6 +46,8 @@ use crate::{
 pub struct Ground {
     /// Where histories are.
     pub redis: Redis,
+    /// Where finals are left while Redis refuses them.
+    pub database: Database,
     /// What seals owners and share tokens.
     pub secrets: Secrets,
     /// Who tells that a share token was taken back.
@@ -54,6 +60,7 @@ pub struct Ground {
 #[derive(Clone, Debug)]
 pub struct Rooms {
     history: History,
+    refuge: Refuge,
     fanout: Arc<Fanout>,
     members: Arc<Members>,
     shares: Shares,
@@ -80,10 +87,13 @@ impl Rooms {
 
     /// Rooms with these bounds.
     pub fn bounded(ground: Ground, bounds: Bounds, shutdown: &Shutdown) -> Self {
-        let Ground { redis, secrets, revocations, metrics } = ground;
+        let Ground { redis, database, secrets, revocations, metrics } = ground;
         let history = History::new(redis.clone(), secrets.clone(), bounds);
+        let marks = Marks::new(database.clone(), bounds.life);
+        let refuge = Refuge::start((database, marks), history.clone(), metrics.clone(), shutdown);
         let fanout = Fanout::start(redis.clone(), history.clone(), metrics.clone(), shutdown);
         Self {
+            refuge,
             members: Members::start(redis.clone(), fanout.clone(), shutdown),
             fanout,
             shares: Shares::new(redis, secrets, revocations),
@@ -97,6 +107,17 @@ impl Rooms {
         &self.history
     }
 
+    /// Where sessions stand as Postgres knows it.
+    pub fn marks(&self) -> &Marks {
+        self.refuge.marks()
+    }
+
+    /// What a session said while Redis refused it and has not been brought there, in order. Fails
+    /// while Postgres is away.
+    pub async fn kept(&self, session: SessionId) -> Result<Vec<Text>, Error> {
+        self.refuge.read(session).await
+    }
+
     /// Share tokens.
     pub fn shares(&self) -> &Shares {
         &self.shares
@@ -104,7 +125,7 @@ impl Rooms {
 
     /// A publisher of one session, in the name of a claim from [`History::claim`].
     pub fn publisher(&self, claim: Claim) -> Publisher {
-        Publisher::new(self.history.clone(), self.metrics.clone(), claim)
+        Publisher::new(self.history.clone(), self.refuge.clone(), self.metrics.clone(), claim)
     }
 
     /// Begins to watch a room for an account, whether anything was ever said there or not. Waits for
@@ -123,7 +144,7 @@ impl Rooms {
     pub async fn is_owned(&self, room: &RoomName, account: &str) -> Result<bool, Error> {
         let owner = self.history.read_end(room, 1).await?.owner;
         match owner {
-            Some(owner) if owner != account => Err(history::foreign()),
+            Some(owner) if !is_same_account(&owner, account) => Err(history::foreign()),
             owner => Ok(owner.is_some()),
         }
     }
@@ -134,7 +155,7 @@ impl Rooms {
         let End { owner, finals, live } = self.history.read_end(room, 1).await?;
         match owner {
             None => return Ok(None),
-            Some(owner) if owner != account => return Err(history::foreign()),
+            Some(owner) if !is_same_account(&owner, account) => return Err(history::foreign()),
             Some(_) => {}
         }
         let position = finals.last().map_or_else(Position::default, |last| last.position);

@@ -9,7 +9,8 @@ while #out < 4 * tonumber(ARGV[3]) do
   end
   for _, entry in ipairs(page) do
     if entry[2][2] == ARGV[1] then
-      if tonumber(entry[2][4]) <= tonumber(ARGV[2]) then
+      local n = tonumber(entry[2][4])
+      if n <= tonumber(ARGV[2]) then
         return out
       end
       if #out < 4 * tonumber(ARGV[3]) then
@@ -17,6 +18,9 @@ while #out < 4 * tonumber(ARGV[3]) do
         out[#out + 1] = entry[2][2]
         out[#out + 1] = entry[2][4]
         out[#out + 1] = entry[2][6]
+      end
+      if n == tonumber(ARGV[2]) + 1 then
+        return out
       end
     end
     from = '(' .. entry[1]

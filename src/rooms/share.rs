@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::RoomName;
 use crate::{
-    auth::{Purpose, Revocations, Revoked, Secrets},
+    auth::{Purpose, Revocations, Revoked, Secrets, is_same_account},
     model::{Clock, Error, ErrorKind},
     redis::{Redis, unavailable},
 };
@@ -95,7 +95,7 @@ impl Shares {
     /// by it; false if there is none of that id, or it is another's.
     pub async fn revoke(&self, room: &RoomName, account: &str, id: Uuid) -> Result<bool, Error> {
         let Some(share) = self.find(id).await? else { return Ok(false) };
-        if share.room != room.as_str() || share.account != account {
+        if share.room != room.as_str() || !is_same_account(&share.account, account) {
             return Ok(false);
         }
         let gone: Result<(), _> = self.redis.client().del(self.key(id)).await;

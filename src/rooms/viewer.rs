@@ -12,7 +12,10 @@ use super::{
     history::{self, PAGE},
     membership::Seat,
 };
-use crate::model::{Error, ErrorKind};
+use crate::{
+    auth::is_same_account,
+    model::{Error, ErrorKind},
+};
 
 /// How long a viewer waits before it asks for a page again.
 const RETRY: Duration = Duration::from_millis(500);
@@ -255,7 +258,7 @@ impl Viewer {
         let history = &self.fanout.history;
         let (owner, read) = history.read_after(&self.feed.room, &self.cursor, PAGE).await?;
         match owner {
-            Some(owner) if owner != self.account => Err(history::foreign()),
+            Some(owner) if !is_same_account(&owner, &self.account) => Err(history::foreign()),
             _ => Ok(read),
         }
     }

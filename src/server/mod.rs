@@ -72,6 +72,7 @@ impl Running {
         if let Some(socket) = metrics_socket {
             listener::spawn(socket, router::metrics(&app), &shutdown, limit);
         }
+        app.live.watch_lapses();
         let migrator = app.database.spawn_migrator(&shutdown);
         Ok(Self { address, metrics_address, replica_address, app, migrator })
     }

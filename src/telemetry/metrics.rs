@@ -79,6 +79,8 @@ pub struct Metrics {
     pub usage_pending: UpDownCounter<i64>,
     /// Sessions that were to be gone on with, by `outcome` (`resumed`, or the code of an error).
     pub resumes: Counter<u64>,
+    /// Sessions that were given up since nobody came back to them.
+    pub sessions_abandoned: Counter<u64>,
     /// Sessions that a drain sent elsewhere, by `step` (`told`, `stayed`).
     pub migrations: Counter<u64>,
     /// Audio without a transcript, in milliseconds, by `reason`.
@@ -169,6 +171,7 @@ impl Metrics {
             usage_rows: counter("usage_rows"),
             usage_pending: gauge("usage_pending"),
             resumes: counter("resumes"),
+            sessions_abandoned: counter("sessions_abandoned"),
             migrations: counter("migrations"),
             audio_lost_ms: counter("audio_lost_ms"),
             room_finals: counter("room_finals"),

@@ -86,15 +86,15 @@ pub async fn file(
 ) -> Result<Response, Failure> {
     let format = file.strip_prefix("transcript.").and_then(Format::parse);
     let format = format.ok_or_else(|| not_found("Endpoint not found"))?;
-    // Whose it is first; then the finals before the rest, so that what is deleted meanwhile is not
+    // Whose it is first; then the contents before the rest, so that what is deleted meanwhile is not
     // shown as missing.
     let id = library.session(&principal, &id).await?.id;
-    let finals = library.transcripts.finals(id).await?;
+    let contents = library.transcripts.contents(id).await?;
     let session = library.session(&principal, &id.to_string()).await?;
     if session.transcript.as_ref().is_none_or(|kept| kept.deleted_at.is_some()) {
         return Err(not_found("no transcript of this session is stored").into());
     }
-    let body = format.write(&session, &finals)?;
+    let body = format.write(&session, &contents)?;
     Ok(answer(format, id, body, &headers))
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     queue::{Letter, News, Queue, Start},
-    record::Final,
+    record::{Final, Gap},
 };
 use crate::model::{Clock, Segment, Word};
 
@@ -42,7 +42,12 @@ impl Keeper {
         })));
     }
 
-    /// Says how the session ended, after how many finals, and how much of its audio is transcribed.
+    /// Keeps that audio has no transcript, under that number.
+    pub fn gap(&self, n: u64, (from_ms, to_ms): (u64, u64), reason: &'static str) {
+        self.send(News::Lost(Gap { n, from_ms, to_ms, reason: reason.to_owned() }));
+    }
+
+    /// Says how the session ended, after how many numbers, and how much of its audio is done with.
     pub fn finish(self, outcome: &'static str, finals: u64, audio_ms: u64) {
         self.send(News::Ended { outcome, finals, audio_ms });
     }

@@ -20,7 +20,7 @@ use uuid::Uuid;
 pub use formats::Format;
 pub use keeper::Keeper;
 pub use queue::Start;
-pub use record::{Final, Session};
+pub use record::{Contents, Session};
 
 use crate::{
     auth::Backing,
@@ -89,10 +89,12 @@ impl Transcripts {
         Ok(found.await?.pop())
     }
 
-    /// What is kept of a session, in its order; whose it is was asked before. Fails while Postgres
+    /// What is kept of a session; whose it is was asked before. Fails while Postgres
     /// is away.
-    pub async fn finals(&self, id: Uuid) -> Result<Vec<Final>, Error> {
-        self.database.run(store::list_finals(self.database.pool(), id)).await
+    pub async fn contents(&self, id: Uuid) -> Result<Contents, Error> {
+        let finals = self.database.run(store::list_finals(self.database.pool(), id)).await?;
+        let gaps = self.database.run(store::list_gaps(self.database.pool(), id)).await?;
+        Ok(Contents { finals, gaps })
     }
 
     /// Deletes what is kept of a user's session, and what would still be; false if there is no

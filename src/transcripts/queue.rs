@@ -1,14 +1,17 @@
 //! What sessions hand to the recorder: bounded in number and in bytes, and never waited for.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    borrow::Cow,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use chrono::NaiveDateTime;
 use tokio::sync::{mpsc, watch};
 
-use super::record::Final;
+use super::record::{Final, Gap};
 use crate::{
     auth::Owner,
     model::SessionId,
@@ -30,7 +33,7 @@ pub struct Start {
     /// What is spoken.
     pub language: String,
     /// Who transcribes.
-    pub provider: &'static str,
+    pub provider: Cow<'static, str>,
 }
 
 /// Something to be written about a session.
@@ -48,7 +51,9 @@ pub(super) enum News {
     Began,
     /// Something was said.
     Said(Box<Final>),
-    /// It ended: how, after how many finals, and with how much audio transcribed.
+    /// Audio has no transcript.
+    Lost(Gap),
+    /// It ended: how, after how many numbers, and with how much audio done with.
     Ended { outcome: &'static str, finals: u64, audio_ms: u64 },
 }
 

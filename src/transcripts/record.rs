@@ -35,6 +35,36 @@ pub struct Final {
     pub provider: String,
 }
 
+/// Audio without a transcript.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Gap {
+    /// Its number among those of the finals.
+    pub n: u64,
+    /// Start in milliseconds of session audio.
+    pub from_ms: u64,
+    /// End in milliseconds of session audio.
+    pub to_ms: u64,
+    /// Why there is none.
+    pub reason: String,
+}
+
+impl Gap {
+    /// What readers are told in its place.
+    pub fn told(&self) -> String {
+        let seconds = self.to_ms.saturating_sub(self.from_ms).div_ceil(1_000);
+        format!("[… {seconds} s without transcript]")
+    }
+}
+
+/// What is kept of a session, each in its order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Contents {
+    /// What was said.
+    pub finals: Vec<Final>,
+    /// What has no transcript.
+    pub gaps: Vec<Gap>,
+}
+
 /// A live session of the past or the present.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Session {
@@ -62,9 +92,10 @@ pub struct Session {
 /// How much of a session is kept, and for how long.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Kept {
-    /// Whether every final of the session, which came to its end, is there.
+    /// Whether every final of the session, which came to its end, is there, and nothing of its audio
+    /// was lost.
     pub complete: bool,
-    /// How it ended: `finished`, or an error's code.
+    /// How it ended: `finished`, `abandoned`, or an error's code.
     pub outcome: Option<String>,
     /// Finals that were said.
     pub finals: u64,

@@ -1,4 +1,4 @@
-//! The SQL of `session_transcripts` and `session_finals`; of `live_sessions` it only reads.
+//! The SQL of `session_transcripts`, `session_finals` and `session_gaps`; of `live_sessions` it only reads.
 
 use std::collections::HashSet;
 
@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{
     queue::{Letter, News},
-    record::{Final, Kept, Session},
+    record::{Final, Gap, Kept, Session},
 };
 use crate::auth::{Owner, Users};
 
@@ -23,6 +23,7 @@ pub(super) struct Entry<'a> {
     audio_ms: u64,
     ended: Option<(&'static str, NaiveDateTime)>,
     pub(super) finals: Vec<&'a Final>,
+    gaps: Vec<&'a Gap>,
 }
 
 impl<'a> Entry<'a> {
@@ -35,6 +36,7 @@ impl<'a> Entry<'a> {
             audio_ms: 0,
             ended: None,
             finals: Vec::new(),
+            gaps: Vec::new(),
         }
     }
 
@@ -45,6 +47,11 @@ impl<'a> Entry<'a> {
                 self.said = self.said.max(said.n);
                 self.audio_ms = self.audio_ms.max(said.end_ms);
                 self.finals.push(said);
+            }
+            News::Lost(gap) => {
+                self.said = self.said.max(gap.n);
+                self.audio_ms = self.audio_ms.max(gap.to_ms);
+                self.gaps.push(gap);
             }
             News::Ended { outcome, finals, audio_ms } => {
                 self.said = self.said.max(*finals);
@@ -79,12 +86,14 @@ pub(super) async fn write(
     let mut transaction = sqlx::Connection::begin(&mut *connection).await?;
     let gone = upsert_transcripts(&mut transaction, entries, &user_ids, retention_days).await?;
     let said: usize = entries.iter().map(|entry| entry.finals.len()).sum();
-    let mut wanted = Vec::with_capacity(said);
+    let (mut wanted, mut gaps) = (Vec::with_capacity(said), Vec::new());
     for entry in entries.iter().filter(|entry| !gone.contains(&entry.session_id)) {
         for said in &entry.finals {
             wanted.push(NewFinal { session_id: entry.session_id, said });
         }
+        gaps.extend(entry.gaps.iter().map(|gap| (entry.session_id, *gap)));
     }
+    insert_gaps(&mut transaction, &gaps).await?;
     let stored = insert_finals(&mut transaction, &wanted).await?;
     transaction.commit().await?;
     Ok(Written { stored, deleted: (said - wanted.len()) as u64 })
@@ -168,6 +177,34 @@ async fn insert_finals(
     Ok(inserted.execute(connection).await?.rows_affected())
 }
 
+/// Inserts what is not there yet.
+async fn insert_gaps(
+    connection: &mut PgConnection,
+    gaps: &[(Uuid, &Gap)],
+) -> Result<(), sqlx::Error> {
+    if gaps.is_empty() {
+        return Ok(());
+    }
+    let sessions: Vec<Uuid> = gaps.iter().map(|(session, _)| *session).collect();
+    let of = |value: fn(&Gap) -> u64| -> Vec<i64> {
+        gaps.iter().map(|(_, gap)| value(gap).cast_signed()).collect()
+    };
+    let reasons: Vec<String> = gaps.iter().map(|(_, gap)| gap.reason.clone()).collect();
+    let inserted = sqlx::query!(
+        "INSERT INTO session_gaps (session_id, n, from_ms, to_ms, reason)
+         SELECT session_id, n::integer, from_ms, to_ms, reason
+         FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[])
+              AS new (session_id, n, from_ms, to_ms, reason)
+         ON CONFLICT (session_id, n) DO NOTHING",
+        &sessions,
+        &of(|gap| gap.n),
+        &of(|gap| gap.from_ms),
+        &of(|gap| gap.to_ms),
+        &reasons,
+    );
+    inserted.execute(connection).await.map(drop)
+}
+
 /// A row of `live_sessions`, with what is kept of it.
 struct SessionRow {
     id: Uuid,
@@ -180,6 +217,7 @@ struct SessionRow {
     is_kept: bool,
     finals: Option<i32>,
     stored: i64,
+    gaps: i64,
     outcome: Option<String>,
     expires_at: Option<NaiveDateTime>,
     deleted_at: Option<NaiveDateTime>,
@@ -187,11 +225,12 @@ struct SessionRow {
 
 impl From<SessionRow> for Session {
     fn from(row: SessionRow) -> Self {
-        let finals = u64::try_from(row.finals.unwrap_or(0)).unwrap_or(0);
+        let numbers = u64::try_from(row.finals.unwrap_or(0)).unwrap_or(0);
+        let finals = numbers.saturating_sub(row.gaps.cast_unsigned());
         let stored = row.stored.cast_unsigned();
         let finished = row.outcome.as_deref() == Some("finished");
         let transcript = row.is_kept.then_some(Kept {
-            complete: finished && row.deleted_at.is_none() && stored == finals,
+            complete: finished && row.deleted_at.is_none() && stored == finals && row.gaps == 0,
             outcome: row.outcome,
             finals,
             stored,
@@ -227,6 +266,7 @@ pub(super) async fn list_sessions(
                   kept.session_id IS NOT NULL AS "is_kept!",
                   kept.finals AS "finals?",
                   (SELECT count(*) FROM session_finals f WHERE f.session_id = s.id) AS "stored!",
+                  (SELECT count(*) FROM session_gaps g WHERE g.session_id = s.id) AS "gaps!",
                   kept.outcome AS "outcome?", kept.expires_at AS "expires_at?",
                   kept.deleted_at AS "deleted_at?"
            FROM live_sessions s LEFT JOIN session_transcripts kept ON kept.session_id = s.id
@@ -277,6 +317,21 @@ pub(super) async fn list_finals(
         .collect()
 }
 
+/// The gaps of a session in their order.
+pub(super) async fn list_gaps(pool: &PgPool, session_id: Uuid) -> Result<Vec<Gap>, sqlx::Error> {
+    let rows = sqlx::query!(
+        "SELECT n, from_ms, to_ms, reason FROM session_gaps WHERE session_id = $1 ORDER BY n",
+        session_id,
+    );
+    let gaps = rows.fetch_all(pool).await?.into_iter().map(|row| Gap {
+        n: u64::try_from(row.n).unwrap_or(0),
+        from_ms: row.from_ms.cast_unsigned(),
+        to_ms: row.to_ms.cast_unsigned(),
+        reason: row.reason,
+    });
+    Ok(gaps.collect())
+}
+
 /// Deletes what was said in a user's session, and leaves a mark so that what its recorder still
 /// holds is not written any more; false if the user has no such session.
 pub(super) async fn delete_transcript(
@@ -298,6 +353,8 @@ pub(super) async fn delete_transcript(
     if found {
         let finals = sqlx::query!("DELETE FROM session_finals WHERE session_id = $1", session_id);
         finals.execute(&mut *transaction).await?;
+        let gaps = sqlx::query!("DELETE FROM session_gaps WHERE session_id = $1", session_id);
+        gaps.execute(&mut *transaction).await?;
     }
     transaction.commit().await?;
     Ok(found)

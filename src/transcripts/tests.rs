@@ -44,7 +44,7 @@ fn start() -> Start {
         session_id: SessionId::mint(),
         owner: Owner::User(0),
         language: "en".to_owned(),
-        provider: "deepgram",
+        provider: "deepgram".into(),
     }
 }
 
@@ -96,7 +96,7 @@ async fn what_is_said_is_stored_once_and_read_back() {
     keeper.keep(2, &segment("another"), "deepgram");
     keeper.finish("finished", 2, 900);
     assert!(transcripts.flush(DEADLINE).await);
-    let finals = transcripts.finals(id).await.unwrap();
+    let finals = transcripts.contents(id).await.unwrap().finals;
     let texts: Vec<_> = finals.iter().map(|said| said.text.as_str()).collect();
     assert_eq!(texts, ["ab c", "d"]);
     assert_eq!((finals[0].channel, finals[0].speaker), (Some(1), Some(1)));
@@ -108,6 +108,30 @@ async fn what_is_said_is_stored_once_and_read_back() {
     assert_eq!(transcripts.session(7, id).await.unwrap(), None);
     let text = metrics.render().unwrap();
     assert!(text.contains("outcome=\"duplicate\""), "{text}");
+    shutdown.abort();
+}
+
+#[tokio::test]
+async fn a_gap_has_a_number_and_is_no_final() {
+    let (database, shutdown) = (private::database().await, Shutdown::default());
+    let (transcripts, _metrics) = transcripts(&database, 30, &shutdown);
+    let start = start();
+    session_row(&database, &start).await;
+    let id = start.session_id.0;
+    let keeper = transcripts.keep(start);
+    keeper.keep(1, &segment("a"), "deepgram");
+    for _ in 0..2 {
+        keeper.gap(2, (900, 1_900), "provider_away");
+    }
+    keeper.keep(3, &segment("c"), "deepgram");
+    keeper.finish("finished", 3, 2_900);
+    assert!(transcripts.flush(DEADLINE).await);
+    let gaps = transcripts.contents(id).await.unwrap().gaps;
+    assert_eq!((gaps.len(), gaps[0].n, gaps[0].reason.as_str()), (1, 2, "provider_away"));
+    let kept = transcripts.session(0, id).await.unwrap().unwrap().transcript.unwrap();
+    assert_eq!((kept.finals, kept.stored, kept.complete), (2, 2, false));
+    assert!(transcripts.delete(0, id).await.unwrap());
+    assert!(transcripts.contents(id).await.unwrap().gaps.is_empty());
     shutdown.abort();
 }
 

@@ -1,7 +1,7 @@
 //! One session's cursor of billed audio, and the queue of sessions whose cursor has moved.
 
 use std::sync::{
-    Arc, Mutex, PoisonError,
+    Arc, Mutex, MutexGuard, PoisonError,
     atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
 };
 
@@ -9,7 +9,7 @@ use chrono::{DateTime, NaiveDateTime};
 use tokio::sync::{mpsc, watch};
 use tracing::error;
 
-use super::{SessionStart, legs::Legs};
+use super::{Course, Mark, Marked, SessionStart, Taken};
 use crate::{
     model::Clock,
     telemetry::{Metrics, metrics::label},
@@ -20,19 +20,21 @@ use crate::{
 pub(super) struct Cursor {
     pub(super) start: SessionStart,
     pub(super) started_at: NaiveDateTime,
+    /// Of the owner that counts; a write with a lower one than the table has is refused.
+    pub(super) fence: u64,
     target_ms: AtomicU64,
     target_at_micros: AtomicI64,
     /// Up to where usage is in Postgres or in Redis, which is acknowledged.
     durable_ms: watch::Sender<u64>,
-    /// Up to where it is in Postgres, as far as this replica knows. What is beyond is written anew
-    /// each time, so that a Redis that loses its memory loses no running session's usage.
-    written_ms: AtomicU64,
-    /// Audio that is never billed, from when until when.
-    skipped: Mutex<Vec<(u64, u64)>>,
-    legs: Mutex<Legs>,
+    /// What is not in Postgres yet, as far as this replica knows. All of it is written anew each
+    /// time, so that a Redis that loses its memory loses no running session's usage.
+    course: Mutex<Course>,
+    /// Where the session stands, which goes with what is written.
+    mark: Mutex<Option<Mark>>,
     /// Its entry in Redis, which the next one takes the place of.
     waiting_id: Mutex<Option<String>>,
     finished: AtomicBool,
+    fenced: AtomicBool,
     waiting: AtomicBool,
 }
 
@@ -42,29 +44,39 @@ pub(super) struct Entry {
     pub(super) cursor: Arc<Cursor>,
     pub(super) from_ms: u64,
     pub(super) until_ms: u64,
-    /// Parts of it that are never billed.
-    pub(super) skipped: Vec<(u64, u64)>,
-    /// Who transcribed its parts.
-    pub(super) legs: Legs,
+    pub(super) course: Course,
+    pub(super) mark: Option<Mark>,
     pub(super) at: NaiveDateTime,
     pub(super) finished: bool,
 }
 
+impl Entry {
+    pub(super) fn marked(&self) -> Marked<'_> {
+        let (session, fence) = (self.cursor.start.session_id, self.cursor.fence);
+        Marked { session, fence, mark: self.mark.as_ref() }
+    }
+}
+
 impl Cursor {
-    pub(super) fn new(start: SessionStart, billed_ms: u64, clock: Clock) -> Self {
-        let now = clock.now();
+    pub(super) fn new(start: SessionStart, taken: Taken, clock: Clock) -> Self {
+        let (now, start) = (clock.now(), start.storable());
+        let Taken { fence, mut course, covered_ms } = taken;
+        course.switch(covered_ms, start.service.clone(), start.model.clone());
+        let billed_ms = course.billed_ms();
         Self {
-            start: start.storable(),
             started_at: now.naive_utc(),
-            target_ms: AtomicU64::new(billed_ms),
+            fence,
+            // What owners before have left to be billed is billed at once.
+            target_ms: AtomicU64::new(covered_ms.max(billed_ms)),
             target_at_micros: AtomicI64::new(now.timestamp_micros()),
             durable_ms: watch::Sender::new(billed_ms),
-            written_ms: AtomicU64::new(billed_ms),
-            skipped: Mutex::default(),
-            legs: Mutex::default(),
+            course: Mutex::new(course),
+            mark: Mutex::default(),
             waiting_id: Mutex::default(),
             finished: AtomicBool::new(false),
+            fenced: AtomicBool::new(false),
             waiting: AtomicBool::new(false),
+            start,
         }
     }
 
@@ -73,67 +85,62 @@ impl Cursor {
     pub(super) fn take(self: &Arc<Self>) -> Entry {
         self.waiting.store(false, Ordering::SeqCst);
         let finished = self.finished.load(Ordering::SeqCst);
+        // Before the course, which may know of gaps beyond, never of fewer than there are before.
         let until_ms = self.target_ms.load(Ordering::SeqCst);
         let at = DateTime::from_timestamp_micros(self.target_at_micros.load(Ordering::SeqCst));
-        let from_ms = self.written_ms.load(Ordering::SeqCst);
+        let course = self.course();
         Entry {
-            from_ms,
+            from_ms: course.billed_ms(),
             until_ms,
-            skipped: self.skipped_after(from_ms),
-            legs: self.legs_after(from_ms),
+            course,
+            mark: locked(&self.mark).clone(),
             at: at.map_or(self.started_at, |at| at.naive_utc()),
             finished,
             cursor: Arc::clone(self),
         }
     }
 
-    /// What is never billed, as far as it is not done with.
-    fn skipped_after(&self, from_ms: u64) -> Vec<(u64, u64)> {
-        let mut skipped = self.skipped.lock().unwrap_or_else(PoisonError::into_inner);
-        skipped.retain(|(_, to_ms)| *to_ms > from_ms);
-        skipped.clone()
-    }
-
-    fn legs_after(&self, from_ms: u64) -> Legs {
-        let mut legs = self.legs.lock().unwrap_or_else(PoisonError::into_inner);
-        legs.bill(from_ms);
-        legs.clone()
-    }
-
-    /// Takes in what another knew of who transcribed.
-    pub(super) fn join(&self, legs: &Legs) {
-        self.legs.lock().unwrap_or_else(PoisonError::into_inner).join(legs);
-    }
-
-    /// Notes ranges that are never billed.
-    pub(super) fn skip(&self, ranges: &[(u64, u64)]) {
-        let mut skipped = self.skipped.lock().unwrap_or_else(PoisonError::into_inner);
-        skipped.extend_from_slice(ranges);
-    }
-
-    /// A session as another process left it, with a range that is to be written.
+    /// An entry as another process left it.
     pub(super) fn restored(
         start: SessionStart,
+        taken: Taken,
         started_at: NaiveDateTime,
         at: NaiveDateTime,
-        (from_ms, until_ms): (u64, u64),
-        finished: bool,
     ) -> Self {
-        let mut cursor = Self::new(start, from_ms, Clock);
+        let mut cursor = Self::new(start, taken, Clock);
         cursor.started_at = started_at;
-        cursor.target_ms = AtomicU64::new(until_ms);
         cursor.target_at_micros = AtomicI64::new(at.and_utc().timestamp_micros());
-        cursor.finished = AtomicBool::new(finished);
         cursor
     }
 
-    /// Takes another range of the same session in.
+    /// Takes another range of the same session and owner in.
     pub(super) fn reach(&self, other: &Entry) {
-        self.skip(&other.skipped);
-        self.join(&other.legs);
-        self.written_ms.fetch_min(other.from_ms, Ordering::SeqCst);
+        locked(&self.course).join(&other.course);
         self.target_ms.fetch_max(other.until_ms, Ordering::SeqCst);
         self.finished.fetch_or(other.finished, Ordering::SeqCst);
+    }
+
+    /// What is not in Postgres yet.
+    fn course(&self) -> Course {
+        locked(&self.course).clone()
+    }
+
+    pub(super) fn set_mark(&self, mark: Option<Mark>) {
+        *locked(&self.mark) = mark;
+    }
+
+    pub(super) fn set_finished(&self, finished: bool) {
+        self.finished.store(finished, Ordering::SeqCst);
+    }
+
+    /// Whether another owner has taken the session over.
+    pub(super) fn is_fenced(&self) -> bool {
+        self.fenced.load(Ordering::SeqCst)
+    }
+
+    /// Tells that another owner has taken the session over, which bills what is left.
+    pub(super) fn set_fenced(&self) {
+        self.fenced.store(true, Ordering::SeqCst);
     }
 
     /// Audio that is counted and neither in Postgres nor in Redis, in milliseconds.
@@ -143,18 +150,18 @@ impl Cursor {
 
     /// The session's entry in Redis, if it has one.
     pub(super) fn waiting_id(&self) -> Option<String> {
-        self.waiting_id.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        locked(&self.waiting_id).clone()
     }
 
     /// Tells that everything before `until_ms` is in Redis, in that entry.
     pub(super) fn set_waiting(&self, id: String, until_ms: u64) {
-        *self.waiting_id.lock().unwrap_or_else(PoisonError::into_inner) = Some(id);
+        *locked(&self.waiting_id) = Some(id);
         self.set_durable(until_ms);
     }
 
     /// Tells that everything before `until_ms` is in the table.
     pub(super) fn set_written(&self, until_ms: u64) {
-        self.written_ms.fetch_max(until_ms, Ordering::SeqCst);
+        locked(&self.course).bill(until_ms);
         self.set_durable(until_ms);
     }
 
@@ -173,6 +180,10 @@ impl Cursor {
             self.target_at_micros.store(clock.now().timestamp_micros(), Ordering::SeqCst);
         }
     }
+}
+
+fn locked<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
+    value.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Sessions that wait to be written: each at most once, all of them bounded.
@@ -246,7 +257,8 @@ impl Queue {
     }
 }
 
-/// Counts one session's audio. Nothing here waits; dropping it finishes the session where it is.
+/// Counts one session's audio. Nothing here waits. Dropping it leaves the session where it is, to be
+/// gone on with or to be given up.
 #[derive(Debug)]
 pub struct Meter {
     cursor: Arc<Cursor>,
@@ -272,17 +284,31 @@ impl Meter {
         }
     }
 
-    /// Never bills that range, whatever is counted around it. To be said before it is counted.
-    pub fn skip(&self, from_ms: u64, to_ms: u64) {
-        self.cursor.skip(&[(from_ms, to_ms)]);
+    /// Notes where the session stands: it goes with the next checkpoint.
+    pub fn mark(&self, mark: Mark) {
+        self.cursor.set_mark(Some(mark));
     }
 
-    /// Bills audio from there on at the price of another provider. To be said before a checkpoint passes
-    /// that point.
+    /// Never bills that audio, since it has no transcript. To be said before a checkpoint passes it.
+    pub fn skip(&self, from_ms: u64, to_ms: u64) {
+        locked(&self.cursor.course).skip(from_ms, to_ms);
+    }
+
+    /// Bills audio from there on at the price of another provider, unless it is the same as before.
+    /// To be said before a checkpoint passes that point.
     pub fn switch(&self, from_ms: u64, service: &'static str, model: &str) {
         let model = model.replace('\0', "");
-        let mut legs = self.cursor.legs.lock().unwrap_or_else(PoisonError::into_inner);
-        legs.switch(from_ms, service.into(), model);
+        locked(&self.cursor.course).switch(from_ms, service.into(), model);
+    }
+
+    /// What the next owner has to know to bill the rest.
+    pub fn course(&self) -> Course {
+        self.cursor.course()
+    }
+
+    /// Whether another owner has taken the session over, as was found out when usage was refused.
+    pub fn is_fenced(&self) -> bool {
+        self.cursor.is_fenced()
     }
 
     /// Tells up to where usage is in the table, or waits for it in Redis, in milliseconds.
@@ -293,12 +319,17 @@ impl Meter {
     /// Bills the rest and ends the session.
     pub fn finish(self, until_ms: u64) {
         self.cursor.advance(until_ms, self.clock);
+        self.cursor.set_finished(true);
+    }
+
+    /// Bills the rest of what this owner has; the session may be gone on with.
+    pub fn park(self, until_ms: u64) {
+        self.cursor.advance(until_ms, self.clock);
     }
 }
 
 impl Drop for Meter {
     fn drop(&mut self) {
-        self.cursor.finished.store(true, Ordering::SeqCst);
         if !self.queue.push(&self.cursor) {
             let Entry { from_ms, until_ms, .. } = self.cursor.take();
             self.queue.count_rows("lost", 1);

@@ -1,7 +1,8 @@
 //! Billing of live audio: meters move cursors, a recorder writes them, each millisecond once.
 
+mod course;
 mod fallback;
-mod legs;
+mod marks;
 mod meter;
 mod price;
 mod recorder;
@@ -15,7 +16,9 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::mpsc;
 
+pub use course::Course;
 pub use fallback::Fallback;
+pub use marks::{Left, Mark, Marked, Marks, leave_marks};
 pub use meter::Meter;
 pub use price::{Price, RATE_CARD, Rate};
 pub use start::SessionStart;
@@ -30,6 +33,17 @@ use writer::Writer;
 
 /// Sessions that may wait to be written at once; each waits once, however much it used.
 const WAITING_SESSIONS: usize = 65_536;
+
+/// How a session comes to its owner; the default is its start.
+#[derive(Clone, Debug, Default)]
+pub struct Taken {
+    /// Greater than that of every owner before.
+    pub fence: u64,
+    /// What owners before left to be billed.
+    pub course: Course,
+    /// Up to where owners before transcribed it, in milliseconds.
+    pub covered_ms: u64,
+}
 
 /// Opens meters and sees to it that what they count is written; cheap to clone.
 #[derive(Clone, Debug)]
@@ -63,14 +77,10 @@ impl Usage {
         Self { queue, clock, fallback }
     }
 
-    /// Opens the meter of a new session. Never waits: its row is made in the background.
-    pub fn open(&self, start: SessionStart) -> Meter {
-        self.resume(start, 0)
-    }
-
-    /// Opens the meter of a session whose audio before `billed_ms` is billed already.
-    pub fn resume(&self, start: SessionStart, billed_ms: u64) -> Meter {
-        let cursor = Cursor::new(start, billed_ms, self.clock);
+    /// Opens the meter of a session. Never waits: its row is made in the background, and what owners
+    /// before left is billed with it.
+    pub fn open(&self, start: SessionStart, taken: Taken) -> Meter {
+        let cursor = Cursor::new(start, taken, self.clock);
         Meter::new(Arc::new(cursor), self.queue.clone(), self.clock)
     }
 

@@ -1,7 +1,7 @@
 //! Writes what meters count, in batches: to Postgres, beside it while it is away, and for as long
 //! as it takes where neither is there.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{cmp::Ordering, collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::{
     sync::mpsc,
@@ -133,14 +133,37 @@ impl Recorder {
 
     /// Holds a range of a dead process; of one session the later record reaches further.
     fn adopt(&mut self, entry: Entry) {
-        let id = entry.cursor.start.session_id.0;
-        match self.held.get(&id) {
-            Some(former) => former.reach(&entry),
-            None => {
-                self.writer.queue.add(1);
-                self.held.insert(id, entry.cursor);
+        self.writer.queue.add(1);
+        self.hold(entry.cursor);
+    }
+
+    /// Holds a session. Of two owners of one the later counts, which bills what the other has left;
+    /// of one owner, as a dead process and this one may have had it, both do. Which one is held now.
+    fn hold(&mut self, cursor: Arc<Cursor>) -> Arc<Cursor> {
+        let id = cursor.start.session_id.0;
+        let kept = match self.held.remove(&id) {
+            None => cursor,
+            Some(held) => {
+                self.writer.queue.done(1);
+                match held.fence.cmp(&cursor.fence) {
+                    _ if Arc::ptr_eq(&held, &cursor) => cursor,
+                    Ordering::Equal => {
+                        cursor.reach(&held.take());
+                        cursor
+                    }
+                    Ordering::Less => {
+                        held.set_fenced();
+                        cursor
+                    }
+                    Ordering::Greater => {
+                        cursor.set_fenced();
+                        held
+                    }
+                }
             }
-        }
+        };
+        self.held.insert(id, Arc::clone(&kept));
+        kept
     }
 
     /// Waits for the next batch: the first session, and what comes shortly after it.
@@ -169,15 +192,12 @@ impl Recorder {
     async fn settle(&mut self, batch: &mut Vec<Arc<Cursor>>) {
         let mut fresh = Sessions::new();
         for cursor in batch.drain(..) {
-            let id = cursor.start.session_id.0;
-            fresh.insert(id, Arc::clone(&cursor));
-            // A dead process may have left a part of a session that goes on here.
-            if let Some(former) = self.held.get(&id).filter(|held| !Arc::ptr_eq(held, &cursor)) {
-                cursor.reach(&former.take());
-            }
-            if self.held.insert(id, cursor).is_some() {
+            if cursor.is_fenced() {
                 self.writer.queue.done(1);
+                continue;
             }
+            let kept = self.hold(cursor);
+            fresh.insert(kept.start.session_id.0, kept);
         }
         if self.may_write().await {
             self.write().await;

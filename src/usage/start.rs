@@ -11,7 +11,7 @@ use crate::{auth::Owner, model::SessionId};
 const USER_AGENT_CHARACTERS: usize = 255;
 
 /// What is known of a live session when it opens.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SessionStart {
     /// The session.
     pub session_id: SessionId,

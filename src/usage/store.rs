@@ -8,7 +8,9 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::{
-    legs::Leg,
+    Marked,
+    course::Leg,
+    marks::update_marks,
     meter::Entry,
     price::{Price, RATE_CARD},
 };
@@ -18,15 +20,16 @@ use crate::auth::Users;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Written {
     pub(super) user_id: i32,
-    /// Milliseconds that a new row bills; 0 if all of it was billed before.
+    /// Milliseconds that new rows bill; 0 if all of it was billed before.
     pub(super) billed_ms: u64,
+    /// Whether nothing was written, since another owner has taken the session over.
+    pub(super) fenced: bool,
 }
 
 /// A row to be: a part of an entry that is not billed yet.
 struct Row<'a> {
     entry: &'a Entry,
-    /// Who transcribed it, if not whom the session began with.
-    leg: Option<&'a Leg>,
+    leg: &'a Leg,
     user_id: i32,
     from_ms: u64,
     until_ms: u64,
@@ -47,46 +50,49 @@ pub(super) async fn write(
     }
     let mut transaction = sqlx::Connection::begin(&mut *connection).await?;
     insert_sessions(&mut transaction, entries, &user_ids).await?;
-    let reach = lock_sessions(&mut transaction, entries).await?;
-    let billed = list_billed(&mut transaction, entries, &reach).await?;
+    let locked = lock_sessions(&mut transaction, entries).await?;
+    let is_fenced = |entry: &Entry| {
+        locked.get(&id_of(entry)).is_some_and(|locked| locked.fence > entry.cursor.fence)
+    };
+    let current: Vec<&Entry> = entries.iter().filter(|entry| !is_fenced(entry)).collect();
+    let billed = list_billed(&mut transaction, &current, &locked).await?;
     let mut written = Vec::with_capacity(entries.len());
     let mut rows = Vec::with_capacity(entries.len());
     for (entry, user_id) in entries.iter().zip(&user_ids) {
-        let new = unbilled(entry, *user_id, &billed);
+        let fenced = is_fenced(entry);
+        let new = if fenced { Vec::new() } else { unbilled(entry, *user_id, &billed) };
         let billed_ms = new.iter().map(|row| row.until_ms - row.from_ms).sum();
-        written.push(Written { user_id: *user_id, billed_ms });
+        written.push(Written { user_id: *user_id, billed_ms, fenced });
         rows.extend(new);
     }
     insert_rows(&mut transaction, &rows).await?;
-    move_cursors(&mut transaction, entries).await?;
+    move_cursors(&mut transaction, &current).await?;
+    let marks: Vec<Marked<'_>> = current.iter().map(|entry| entry.marked()).collect();
+    update_marks(&mut transaction, &marks).await?;
     transaction.commit().await?;
     Ok(written)
+}
+
+fn id_of(entry: &Entry) -> Uuid {
+    entry.cursor.start.session_id.0
+}
+
+/// A session's row as it is locked.
+struct Locked {
+    fence: u64,
+    /// Up to where something is billed.
+    reach_ms: u64,
 }
 
 /// Billed ranges by session, in order.
 type Billed = HashMap<Uuid, Vec<(u64, u64)>>;
 
-/// The parts of the entry that no row bills yet, and that are to be billed at all.
+/// The parts of the entry that are to be billed and that no row bills yet.
 fn unbilled<'a>(entry: &'a Entry, user_id: i32, billed: &Billed) -> Vec<Row<'a>> {
-    let billed = billed.get(&entry.cursor.start.session_id.0).map_or(&[][..], Vec::as_slice);
-    let mut others = [billed, &entry.skipped, &[(entry.until_ms, entry.until_ms)]].concat();
-    others.sort_unstable();
-    let (mut from_ms, mut rows) = (entry.from_ms, Vec::new());
-    for (start, end) in others {
-        let until_ms = start.min(entry.until_ms);
-        if until_ms > from_ms {
-            let parts = entry.legs.parts((from_ms, until_ms)).into_iter();
-            rows.extend(parts.map(|((from_ms, until_ms), leg)| Row {
-                entry,
-                leg,
-                user_id,
-                from_ms,
-                until_ms,
-            }));
-        }
-        from_ms = from_ms.max(end);
-    }
-    rows
+    let billed = billed.get(&id_of(entry)).map_or(&[][..], Vec::as_slice);
+    let parts = entry.course.unbilled((entry.from_ms, entry.until_ms), billed);
+    let row = |((from_ms, until_ms), leg)| Row { entry, leg, user_id, from_ms, until_ms };
+    parts.into_iter().map(row).collect()
 }
 
 async fn insert_sessions(
@@ -121,38 +127,42 @@ async fn insert_sessions(
     .map(drop)
 }
 
-/// Locks the sessions' rows and says up to where each is billed.
+/// Locks the sessions' rows.
 async fn lock_sessions(
     connection: &mut PgConnection,
     entries: &[Entry],
-) -> Result<HashMap<Uuid, u64>, sqlx::Error> {
-    let ids: Vec<Uuid> = entries.iter().map(|entry| entry.cursor.start.session_id.0).collect();
+) -> Result<HashMap<Uuid, Locked>, sqlx::Error> {
+    let ids: Vec<Uuid> = entries.iter().map(id_of).collect();
     let rows = sqlx::query!(
-        "SELECT id, billed_until_ms FROM live_sessions WHERE id = ANY($1) ORDER BY id FOR UPDATE",
+        "SELECT id, fence, billed_until_ms FROM live_sessions WHERE id = ANY($1)
+         ORDER BY id FOR UPDATE",
         &ids,
     )
     .fetch_all(connection)
     .await?;
-    Ok(rows.into_iter().map(|row| (row.id, row.billed_until_ms.cast_unsigned())).collect())
+    let locked = |fence: i64, reach: i64| Locked {
+        fence: fence.cast_unsigned(),
+        reach_ms: reach.cast_unsigned(),
+    };
+    Ok(rows.into_iter().map(|row| (row.id, locked(row.fence, row.billed_until_ms))).collect())
 }
 
 /// What is billed of entries that begin before the point up to which something is; most begin at
 /// it, and then there is nothing to look up.
 async fn list_billed(
     connection: &mut PgConnection,
-    entries: &[Entry],
-    reach: &HashMap<Uuid, u64>,
+    entries: &[&Entry],
+    locked: &HashMap<Uuid, Locked>,
 ) -> Result<Billed, sqlx::Error> {
-    let id = |entry: &Entry| entry.cursor.start.session_id.0;
-    let overlaps = |entry: &&Entry| {
-        let reach = reach.get(&id(entry)).copied().unwrap_or(0);
-        entry.from_ms < reach && entry.from_ms < entry.until_ms
+    let overlaps = |entry: &&&Entry| {
+        let reach_ms = locked.get(&id_of(entry)).map_or(0, |locked| locked.reach_ms);
+        entry.from_ms < reach_ms && entry.from_ms < entry.until_ms
     };
-    let entries: Vec<&Entry> = entries.iter().filter(overlaps).collect();
+    let entries: Vec<&&Entry> = entries.iter().filter(overlaps).collect();
     if entries.is_empty() {
         return Ok(Billed::new());
     }
-    let ids: Vec<Uuid> = entries.iter().map(|entry| id(entry)).collect();
+    let ids: Vec<Uuid> = entries.iter().map(|entry| id_of(entry)).collect();
     let from: Vec<i64> = entries.iter().map(|entry| entry.from_ms.cast_signed()).collect();
     let until: Vec<i64> = entries.iter().map(|entry| entry.until_ms.cast_signed()).collect();
     let rows = sqlx::query!(
@@ -223,14 +233,12 @@ struct NewRow<'a> {
 
 impl<'a> NewRow<'a> {
     fn of(row: &Row<'a>) -> Self {
-        let start = &row.entry.cursor.start;
-        let begun = (&*start.service, &*start.model);
-        let (service, model) = row.leg.map_or(begun, |leg| (&*leg.service, &*leg.model));
-        let (language, channels) = (&*start.language, start.billed_channels);
-        let price = Price::of(service, model, language, start.diarize, channels);
+        let (start, leg) = (&row.entry.cursor.start, row.leg);
+        let (diarize, channels) = (start.diarize, start.billed_channels);
+        let price = Price::of(&leg.service, &leg.model, &start.language, diarize, channels);
         Self {
             user_id: row.user_id,
-            service,
+            service: &leg.service,
             endpoint: &start.endpoint,
             created_at: row.entry.at,
             ip_address: start.ip.map(|ip| ip.to_string()),
@@ -238,9 +246,9 @@ impl<'a> NewRow<'a> {
             session_id: start.session_id.0,
             from_ms: row.from_ms,
             until_ms: row.until_ms,
-            model,
-            language,
-            diarize: start.diarize,
+            model: &leg.model,
+            language: &start.language,
+            diarize,
             billed_channels: channels,
             cost_micros: price.between(row.from_ms, row.until_ms).0,
         }
@@ -248,8 +256,11 @@ impl<'a> NewRow<'a> {
 }
 
 /// An entry that comes late, with nothing new, does not open a session again.
-async fn move_cursors(connection: &mut PgConnection, entries: &[Entry]) -> Result<(), sqlx::Error> {
-    let ids: Vec<Uuid> = entries.iter().map(|entry| entry.cursor.start.session_id.0).collect();
+async fn move_cursors(
+    connection: &mut PgConnection,
+    entries: &[&Entry],
+) -> Result<(), sqlx::Error> {
+    let ids: Vec<Uuid> = entries.iter().map(|entry| id_of(entry)).collect();
     let until: Vec<i64> = entries.iter().map(|entry| entry.until_ms.cast_signed()).collect();
     let finished: Vec<bool> = entries.iter().map(|entry| entry.finished).collect();
     let times: Vec<_> = entries.iter().map(|entry| entry.at).collect();

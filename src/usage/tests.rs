@@ -10,8 +10,7 @@ use serde_json::json;
 use tokio::{sync::watch, time::timeout};
 
 use super::{
-    Price, SessionStart, Usage,
-    legs::Legs,
+    Course, Meter, Price, SessionStart, Taken, Usage,
     meter::{Cursor, Entry},
     store,
 };
@@ -49,6 +48,10 @@ fn usage(database: &Database, shutdown: &Shutdown) -> (Usage, Metrics) {
     )
 }
 
+fn open(usage: &Usage, start: SessionStart) -> Meter {
+    usage.open(start, Taken::default())
+}
+
 async fn until(durable: &mut watch::Receiver<u64>, ms: u64) {
     let reached = timeout(DEADLINE, durable.wait_for(|durable| *durable >= ms)).await;
     assert_eq!(*reached.unwrap().unwrap(), ms);
@@ -76,7 +79,7 @@ async fn checkpoints_are_rows_and_the_view_is_one() {
     let (usage, metrics) = usage(&database, &shutdown);
     let start = start(Owner::User(0));
     let session = start.session_id;
-    let meter = usage.open(start);
+    let meter = open(&usage, start);
     let mut durable = meter.durable_ms();
     for ms in [5_000, 4_000, 10_001] {
         meter.checkpoint(ms);
@@ -102,12 +105,12 @@ async fn checkpoints_are_rows_and_the_view_is_one() {
 }
 
 #[tokio::test]
-async fn a_dropped_meter_is_a_finished_one_and_the_recorder_ends() {
+async fn a_dropped_meter_is_billed_and_the_recorder_ends() {
     let (database, shutdown) = (private::database().await, Shutdown::default());
     let (usage, _metrics) = usage(&database, &shutdown);
     let start = start(Owner::Development);
     let session = start.session_id;
-    let meter = usage.open(start);
+    let meter = open(&usage, start);
     meter.checkpoint(700);
     shutdown.drain();
     drop(meter);
@@ -123,7 +126,7 @@ async fn usage_waits_for_a_server_that_is_away() {
     let (usage, _metrics) = usage(&database, &Shutdown::default());
     let start = start(Owner::Auth0 { sub: "auth0|1".to_owned(), email: None });
     let session = start.session_id;
-    let meter = usage.open(start);
+    let meter = open(&usage, start);
     let asked = Instant::now();
     for ms in 0..10_000 {
         meter.checkpoint(ms);
@@ -141,8 +144,8 @@ async fn usage_waits_for_a_server_that_is_away() {
 async fn a_row_that_is_refused_holds_nobody_up() {
     let (database, shutdown) = (private::database().await, Shutdown::default());
     let (usage, metrics) = usage(&database, &shutdown);
-    let nobody = usage.open(start(Owner::User(4711)));
-    let good: Vec<_> = (0..20).map(|_| usage.open(start(Owner::User(0)))).collect();
+    let nobody = open(&usage, start(Owner::User(4711)));
+    let good: Vec<_> = (0..20).map(|_| open(&usage, start(Owner::User(0)))).collect();
     nobody.checkpoint(1_000);
     for meter in &good {
         meter.checkpoint(1_000);
@@ -160,7 +163,7 @@ async fn a_row_that_is_refused_holds_nobody_up() {
 async fn the_hard_shutdown_does_not_wait_for_an_absent_server() {
     let shutdown = Shutdown::default();
     let (usage, metrics) = usage(&private::at("postgresql://127.0.0.1:1/none"), &shutdown);
-    let meter = usage.open(start(Owner::User(0)));
+    let meter = open(&usage, start(Owner::User(0)));
     meter.finish(1_000);
     shutdown.abort();
     timeout(DEADLINE, shutdown.wait()).await.unwrap();
@@ -169,16 +172,17 @@ async fn the_hard_shutdown_does_not_wait_for_an_absent_server() {
 }
 
 pub(super) fn entry(cursor: &Arc<Cursor>, from_ms: u64, until_ms: u64) -> Entry {
-    let at = cursor.started_at;
-    let skipped = Vec::new();
-    let legs = Legs::default();
-    Entry { cursor: Arc::clone(cursor), from_ms, until_ms, skipped, legs, at, finished: false }
+    let mut course = Course::default();
+    course.bill(from_ms);
+    course.switch(0, cursor.start.service.clone(), cursor.start.model.clone());
+    let (cursor, at) = (Arc::clone(cursor), cursor.started_at);
+    Entry { cursor, from_ms, until_ms, course, mark: None, at, finished: false }
 }
 
 #[tokio::test]
 async fn a_commit_whose_answer_was_lost_is_billed_once() {
     let database = private::database().await;
-    let cursor = Arc::new(Cursor::new(start(Owner::User(0)), 0, Clock));
+    let cursor = Arc::new(Cursor::new(start(Owner::User(0)), Taken::default(), Clock));
     let write = async || {
         let entries = [entry(&cursor, 0, 900)];
         store::write(database.pool(), &Users::default(), &entries).await.unwrap()[0].billed_ms
@@ -189,7 +193,7 @@ async fn a_commit_whose_answer_was_lost_is_billed_once() {
 
 /// Writes every range of every writer, the writers all at once.
 async fn race(database: &Database, writers: Vec<Vec<(u64, u64)>>) -> SessionId {
-    let cursor = Arc::new(Cursor::new(start(Owner::User(0)), 0, Clock));
+    let cursor = Arc::new(Cursor::new(start(Owner::User(0)), Taken::default(), Clock));
     let write = async |ranges: Vec<(u64, u64)>| {
         for (from, length) in ranges {
             let entries = [entry(&cursor, from, from + length)];
@@ -240,7 +244,7 @@ async fn a_drain_waits_for_a_server_that_comes_back() {
     let (usage, _metrics) = usage(&database, &shutdown);
     let start = start(Owner::User(0));
     let session = start.session_id;
-    let meter = usage.open(start);
+    let meter = open(&usage, start);
     shutdown.drain();
     meter.finish(2_500);
     assert!(!usage.flush(Duration::from_millis(300)).await);
@@ -254,7 +258,7 @@ async fn a_drain_waits_for_a_server_that_comes_back() {
 async fn a_thousand_sessions_are_a_few_transactions() {
     let (database, shutdown) = (private::database().await, Shutdown::default());
     let (usage, _metrics) = usage(&database, &shutdown);
-    let meters: Vec<_> = (0..1_000).map(|_| usage.open(start(Owner::User(0)))).collect();
+    let meters: Vec<_> = (0..1_000).map(|_| open(&usage, start(Owner::User(0)))).collect();
     assert!(usage.flush(DEADLINE).await);
     let commits = "SELECT count(DISTINCT xmin::text) FROM usage_logs";
     let asked = Instant::now();

@@ -52,8 +52,13 @@ impl Writer {
     }
 
     fn tell(&self, entries: &[Entry], written: &[Written]) {
-        let (mut inserted, mut duplicate) = (0, 0);
+        let (mut inserted, mut duplicate, mut fenced) = (0, 0, 0);
         for (entry, written) in entries.iter().zip(written) {
+            if written.fenced {
+                fenced += 1;
+                entry.cursor.set_fenced();
+                continue;
+            }
             if written.billed_ms > 0 {
                 inserted += 1;
                 let seconds = written.billed_ms as f64 / 1000.0;
@@ -65,5 +70,6 @@ impl Writer {
         }
         self.queue.count_rows("inserted", inserted);
         self.queue.count_rows("duplicate", duplicate);
+        self.queue.count_rows("fenced", fenced);
     }
 }

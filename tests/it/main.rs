@@ -2,6 +2,7 @@
 #![expect(clippy::expect_used, reason = "a test that cannot go on fails with the sentence")]
 #![expect(clippy::disallowed_methods, reason = "tests spawn clients, which no shutdown waits for")]
 
+mod abandoned;
 mod access_events;
 mod access_matrix;
 mod accounts;

@@ -192,7 +192,7 @@ async fn finals_that_were_missed_are_told_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn audio_that_the_client_no_longer_has_is_a_gap_and_unbilled() {
     let apps = Setup::new().deepgram(numbered()).start_many(2).await;
-    let (socket, known) = begin(&apps[0], 20, json!({})).await;
+    let (socket, known) = begin(&apps[0], 20, json!({ "store": true })).await;
     drop(socket);
     let mut socket = apps[1].websocket().await;
     let mut wanted = known.resume(40);
@@ -213,12 +213,26 @@ async fn audio_that_the_client_no_longer_has_is_a_gap_and_unbilled() {
     let report = &heard.last().expect("the stop")["report"];
     assert_eq!(report["lost"]["client_buffer"].as_u64(), Some(lost_ms));
     let billed = "SELECT sum(range_end_ms - range_start_ms)::bigint FROM usage_logs";
-    let expected = 4000 - lost_ms as i64;
-    let is_billed = async || apps[1].sql::<Option<i64>>(billed).await == Some(expected);
+    let whole = 4000 - lost_ms.cast_signed();
+    let is_billed = async || apps[1].sql::<Option<i64>>(billed).await == Some(whole);
     testkit::wait_until("all but the gap to be billed", SOON, is_billed).await.expect("billed");
-    let within =
-        "SELECT count(*) FROM usage_logs WHERE range_start_ms < 3000 AND range_end_ms > 2000";
-    assert_eq!(apps[1].sql::<i64>(within).await, 0, "nothing of the gap is billed");
+    let within = "SELECT count(*) FROM usage_logs, session_gaps \
+                  WHERE range_start_ms < to_ms AND range_end_ms > from_ms";
+    assert_eq!(apps[1].sql::<i64>(within).await, 0, "no gap is billed");
+    let id = known.started["session_id"].as_str().expect("an id");
+    let path = format!("{}/sessions/{id}/transcript.json", apps[1].url());
+    let read = async || -> Value {
+        let request = reqwest::Client::new().get(&path).bearer_auth(apps[1].token());
+        request.send().await.expect("an answer").json().await.expect("JSON")
+    };
+    let ended = async || read().await["transcript"]["outcome"] == "finished";
+    testkit::wait_until("the transcript's end", SOON, ended).await.expect("an end");
+    let kept = read().await;
+    let expected = json!([{
+        "n": gap["n"], "from_ms": gap["from_ms"], "to_ms": 3000, "reason": "client_buffer",
+    }]);
+    assert_eq!((&kept["gaps"], &kept["missing"]), (&expected, &json!([])));
+    assert_eq!(kept["transcript"]["complete"], false, "not all that was said is there");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -43,7 +43,7 @@ impl Client {
             return Ok(Pass { account: share.account.clone(), is_own: false, share: None });
         }
         let Some(token) = &wanted.share else {
-            let account = self.standing().current().account();
+            let account = self.standing().current().names();
             return Ok(Pass { account, is_own: true, share: None });
         };
         let shares = self.service().rooms.shares();

@@ -32,7 +32,7 @@ pub async fn room(
     Path(room): Path<String>,
 ) -> Result<Json<Value>, Failure> {
     let room: RoomName = room.parse()?;
-    let look = service.rooms.look(&room, &principal.account()).await?;
+    let look = service.rooms.look(&room, &principal.names()).await?;
     let look = look.ok_or_else(|| not_found("room not found"))?;
     Ok(Json(json!({
         "room": room.as_str(),
@@ -52,7 +52,7 @@ pub async fn share(
 ) -> Result<Response, Failure> {
     let room: RoomName = room.parse()?;
     let life = life(body.as_ref())?;
-    let account = principal.account();
+    let account = principal.names();
     service.rooms.is_owned(&room, &account).await?;
     let (token, share) = service.rooms.shares().issue(&room, &account, life).await?;
     let answer = Json(json!({
@@ -74,7 +74,7 @@ pub async fn unshare(
     let room: RoomName = room.parse()?;
     let unknown = || not_found("share not found");
     let share = Uuid::try_parse(&share).map_err(|_| unknown())?;
-    if service.rooms.shares().revoke(&room, &principal.account(), share).await? {
+    if service.rooms.shares().revoke(&room, &principal.names(), share).await? {
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(unknown().into())

@@ -14,7 +14,9 @@ use crate::{
     live::{
         bookmark::Resumable,
         inbox::{Ending, Inbox},
-        intake, options,
+        intake,
+        lapse::RESUME_WITHIN,
+        options,
         outcome::{Outcome, Receipt},
         session::{Beginning, Plan, Session},
         wire::{Close, Event, Failure, Notice, Report, SessionStarted},
@@ -23,9 +25,6 @@ use crate::{
     rooms::RoomName,
     telemetry::{log_patterns, metrics::label},
 };
-
-/// How long after a loss a session can be gone on with, in milliseconds.
-pub const RESUME_WITHIN_MS: u64 = 120_000;
 
 /// The end of a session, be it that its task panicked: then only this one is restarted, by its
 /// client, which goes on with what was stored.
@@ -79,8 +78,7 @@ impl Client {
     fn announce(&self, plan: &Plan, given: &Map<String, Value>) {
         let facts = Resumable {
             session: plan.id,
-            account: self.caller.principal.account(),
-            tenant_subject: self.caller.principal.tenant_subject().map(str::to_owned),
+            account: self.caller.principal.names(),
             room: plan.room.to_string(),
             language: self.caller.language.as_str().to_owned(),
             given: given.clone(),
@@ -93,7 +91,7 @@ impl Client {
             language: plan.options.stream.language.as_str(),
             room: facts.room.clone(),
             resume_token: self.token(&facts),
-            resume_within_ms: RESUME_WITHIN_MS,
+            resume_within_ms: RESUME_WITHIN.as_millis() as u64,
             timestamp: self.service.clock.timestamp(),
         }));
     }

@@ -10,6 +10,7 @@ use crate::{
     },
     model::SessionId,
     providers::StreamOptions,
+    usage::Taken,
 };
 
 /// The end of a session.
@@ -39,16 +40,17 @@ impl Client {
     /// Bills what is not billed yet: its last owner may have died before.
     fn bill(&self, End { id, stands, report, stream }: End) -> Receipt {
         let start = self.service.billed(id, &self.caller, &stream);
-        let meter = self.service.usage.resume(start, stands.billed_ms);
-        stands.gaps.iter().for_each(|(from_ms, to_ms)| meter.skip(*from_ms, *to_ms));
+        let Bookmark { fence, covered_ms, .. } = stands;
+        let meter =
+            self.service.usage.open(start, Taken { fence, course: stands.course, covered_ms });
         let ack = AudioAck {
             session_id: id.to_string(),
             acked_seq: stands.next_seq.checked_sub(1),
-            acked_ms: stands.covered_ms,
+            acked_ms: covered_ms,
             timestamp: self.service.clock.timestamp(),
         };
         let durable_ms = meter.durable_ms();
-        meter.finish(stands.covered_ms);
+        meter.finish(covered_ms);
         Receipt::new(durable_ms, ack, report)
     }
 }

@@ -88,7 +88,7 @@ impl Client {
 
     async fn go_on(&self, wanted: Wanted) {
         let taken = match self.may_begin() {
-            Ok(()) => self.service.take_over(&self.caller.principal, &wanted).await,
+            Ok(()) => Box::pin(self.service.take_over(&self.caller.principal, &wanted)).await,
             Err(error) => Err(error),
         };
         let answer = taken.and_then(|taken| self.answer(&wanted, taken));

@@ -6,17 +6,17 @@ use super::Session;
 use crate::{
     live::{
         LiveService,
-        bookmark::Bookmark,
+        bookmark::{Bookmark, Books},
         caller::Caller,
         herald::{self, Herald},
         trace::SessionTrace,
     },
     model::{Error, ErrorKind, RawFormat, SessionId},
     providers::StreamOptions,
-    rooms::{Claim, Position, Publisher, Recorded},
+    rooms::{Claim, Publisher, Recorded},
     telemetry::Tracer,
     transcripts,
-    usage::SessionStart,
+    usage::{Meter, SessionStart, Taken},
 };
 
 /// Where a session begins.
@@ -76,15 +76,18 @@ impl Session {
         if self.beginning.claim.is_some() {
             return Ok(());
         }
-        let account = self.caller.principal.account();
+        let account = self.caller.principal.names();
         let claimed = self.service.rooms.history().claim(&self.room, &account, self.id, 0).await;
         let claim = match claimed {
-            Ok((claim, _)) => claim,
+            Ok((claim, _)) => {
+                self.service.lapses.own(self.id, &self.room).await;
+                claim
+            }
             Err(error) if error.kind == ErrorKind::Forbidden => return Err(error),
             Err(error) => {
                 tracing::debug!(session_id = %self.id, ?error, "a room is claimed later");
                 let fence = self.service.clock.now().timestamp_millis().unsigned_abs();
-                Claim { room: self.room.clone(), account, session: self.id, fence }
+                Claim { room: self.room.clone(), account, session: self.id, fence, base: None }
             }
         };
         self.beginning.claim = Some(claim);
@@ -110,17 +113,10 @@ impl Session {
             session_id: self.id,
             owner: owner.clone(),
             language: stream.language.as_str().to_owned(),
-            provider: self.service.live.name(),
+            provider: self.service.live.name().into(),
         };
         let keeper = self.options.store.then(|| self.service.transcripts.keep(kept));
-        let meter = self.service.usage.resume(start, self.beginning.stands.billed_ms);
-        // What its owners before declared lost, and had not counted past.
-        self.beginning.stands.gaps.iter().for_each(|(from_ms, to_ms)| meter.skip(*from_ms, *to_ms));
-        if !self.beginning.is_fresh() {
-            // Nothing is acknowledged before what its owners had transcribed is durable.
-            meter.checkpoint(self.beginning.stands.covered_ms);
-        }
-        self.meter = Some(meter);
+        self.open_meter(start);
         let Some(publisher) = self.publisher() else { return };
         let ground = herald::Ground {
             session: self.id,
@@ -136,23 +132,42 @@ impl Session {
         self.herald = Some(herald);
     }
 
+    /// Opens the meter. What owners before have left to be billed it bills, up to where a gap begins.
+    fn open_meter(&mut self, start: SessionStart) {
+        let Beginning { stands, claim, gap, .. } = &self.beginning;
+        let taken = Taken {
+            fence: claim.as_ref().map_or(0, |claim| claim.fence),
+            course: stands.course.clone(),
+            covered_ms: gap.map_or(stands.covered_ms, |(from_ms, _)| from_ms),
+        };
+        let books = Books {
+            room: self.room.to_string(),
+            account: claim.as_ref().map_or_else(String::new, |claim| claim.account.clone()),
+            store: self.options.store,
+            start: start.clone(),
+        };
+        let meter = self.service.usage.open(start, taken);
+        if let Some((from_ms, to_ms)) = *gap {
+            meter.skip(from_ms, to_ms);
+        }
+        (self.meter, self.books) = (Some(meter), Some(books));
+    }
+
     /// The way into the room, with what was said before in mind.
     fn publisher(&mut self) -> Option<Publisher> {
         let claim = self.beginning.claim.clone()?;
         let said = std::mem::take(&mut self.beginning.finals);
-        let at = said.last().map_or_else(Position::default, |last| last.position);
-        let texts = said.iter().map(|recorded| recorded.text.clone());
         let publisher = self.service.rooms.publisher(claim);
-        Some(publisher.resumed(texts, self.beginning.stands.n, at))
+        Some(publisher.after(&said, self.beginning.stands.n))
     }
 
     /// Where the session stands once everything up to `covered_ms` is told.
     pub(super) fn bookmark(&self, covered_ms: u64) -> Bookmark {
-        self.progress.bookmark(self.service.owners.replica(), covered_ms, self.billed_ms())
-    }
-
-    /// Up to where usage is durable, in milliseconds of session audio.
-    pub(super) fn billed_ms(&self) -> u64 {
-        self.meter.as_ref().map_or(0, |meter| *meter.durable_ms().borrow())
+        Bookmark {
+            fence: self.beginning.claim.as_ref().map_or(0, |claim| claim.fence),
+            course: self.meter.as_ref().map(Meter::course).unwrap_or_default(),
+            books: self.books.clone(),
+            ..self.progress.bookmark(self.service.owners.replica(), covered_ms)
+        }
     }
 }

@@ -27,9 +27,7 @@ impl Session {
         if self.checked_at.elapsed() >= self.service.checkpoint {
             self.checked_at = Instant::now();
             self.note(covered_ms);
-            if let Some(meter) = &mut self.meter {
-                meter.checkpoint(covered_ms);
-            }
+            self.check(covered_ms);
         }
         let durable_ms = self.meter.as_ref().map_or(0, |meter| *meter.durable_ms().borrow());
         self.acknowledge(durable_ms.min(self.told_ms()));
@@ -44,6 +42,17 @@ impl Session {
             return Some(Outcome::Failed(refusal));
         }
         self.leave_if_mute(upstream)
+    }
+
+    /// Bills what is stored, and says with it where the session stands. While nobody stores anything
+    /// what was said is billed all the same.
+    fn check(&self, covered_ms: u64) {
+        let (Some(meter), Some(herald)) = (&self.meter, &self.herald) else { return };
+        let told = herald.told().borrow().clone();
+        if let Some(mark) = told.mark {
+            meter.mark(mark);
+        }
+        meter.checkpoint(if told.is_stuck { covered_ms } else { told.covered_ms });
     }
 
     /// Notes where the session stands, if silence moved it on.

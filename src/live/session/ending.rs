@@ -5,10 +5,14 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::{Ending, Outcome, Receipt, Session};
-use crate::live::{
-    bookmark::{Bookmark, Standing},
-    herald::Ended,
-    wire::{Event, Report, SessionEnded},
+use crate::{
+    live::{
+        bookmark::{Bookmark, Standing},
+        herald::{Ended, Herald, Told},
+        wire::{Event, Report, SessionEnded},
+    },
+    model::SessionId,
+    usage::Mark,
 };
 
 /// How long what was said last may take into the room before the session is put away without.
@@ -31,72 +35,70 @@ impl Session {
             Ending::Parked | Ending::Lost | Ending::Released => Standing::Parked,
         };
         let report = self.report(covered_ms);
-        let billed_ms = if replaced {
-            // What another owner will say again is billed by that one.
-            let stands = Bookmark { standing: Standing::Parked, ..self.bookmark(covered_ms) };
-            self.tell_standing(stands, None).await
+        let billed_ms = if replaced || standing == Standing::Parked {
+            // What another owner may say again is billed by that one.
+            self.tell_parked(covered_ms).await
         } else {
-            self.tell_end(&outcome, standing, covered_ms, &report).await;
+            self.tell_over(&outcome, covered_ms, &report).await;
             covered_ms
         };
         let Some(meter) = self.meter.take() else { return (outcome, None) };
         let durable_ms = meter.durable_ms();
-        meter.finish(billed_ms);
+        if standing == Standing::Over {
+            meter.finish(billed_ms);
+        } else {
+            meter.park(billed_ms);
+        }
         let receipt = Receipt::new(durable_ms, self.ack(billed_ms), report);
         (outcome, Some(receipt))
     }
 
     /// Tells the room how the session ended. A replica that drains waits until it is told: the
     /// herald would be cut.
-    async fn tell_end(
-        &mut self,
-        outcome: &Outcome,
-        standing: Standing,
-        covered_ms: u64,
-        report: &Report,
-    ) {
+    async fn tell_over(&mut self, outcome: &Outcome, covered_ms: u64, report: &Report) {
         let ended =
-            Ended { outcome: outcome.name(), finals: self.progress.last_n, audio_ms: covered_ms };
-        let mut stands = Bookmark { standing, ..self.bookmark(covered_ms) };
-        if standing == Standing::Over {
-            if matches!(outcome, Outcome::Finished) {
-                stands = stands.finished(report.received_ms, self.inbox.next_seq());
-            }
-            stands.n += 1;
-            let event = Event::SessionEnded(SessionEnded {
-                session_id: self.id.to_string(),
-                room: self.room.to_string(),
-                n: self.progress.last_n + 1,
-                outcome: outcome.name(),
-                report: report.clone(),
-                timestamp: self.service.clock.timestamp(),
-            });
-            // With where it stands, or somebody might go on after the end.
-            self.number_as(&event, None, stands.clone());
+            Ended { outcome: outcome.name(), numbers: self.progress.last_n, audio_ms: covered_ms };
+        let mut stands = Bookmark { standing: Standing::Over, ..self.bookmark(covered_ms) };
+        if matches!(outcome, Outcome::Finished) {
+            stands = stands.finished(report.received_ms, self.inbox.next_seq());
         }
+        stands.n += 1;
+        let event = Event::SessionEnded(SessionEnded {
+            session_id: self.id.to_string(),
+            room: self.room.to_string(),
+            n: stands.n,
+            outcome: outcome.name(),
+            report: report.clone(),
+            timestamp: self.service.clock.timestamp(),
+        });
+        // With where it stands, or somebody might go on after the end.
+        self.number_as(&event, None, stands.clone());
+        if let (Some(meter), Ok(bookmark)) =
+            (&self.meter, stands.seal(&self.service.secrets, self.id))
+        {
+            // Nobody goes on with it, whether its room was told or not.
+            meter.mark(Mark { covered_ms, last_n: stands.n, bookmark });
+        }
+        let Some(herald) = self.herald.take() else { return };
+        herald.note(stands);
+        herald.end(ended);
         if self.service.shutdown.soft().is_cancelled() {
-            let _told_ms = self.tell_standing(stands, Some(ended)).await;
-        } else if let Some(herald) = self.herald.take() {
-            herald.note(stands);
-            herald.end(ended);
+            last_words(self.id, herald).await;
         }
     }
 
-    /// Leaves word of where the session stands; up to where the room was told in time.
-    async fn tell_standing(&mut self, stands: Bookmark, ended: Option<Ended>) -> u64 {
-        let Some(herald) = self.herald.take() else { return stands.covered_ms };
-        let mut told = herald.told();
-        herald.note(stands);
-        if let Some(ended) = ended {
-            herald.end(ended);
+    /// Leaves word of where the session stands, to be gone on with; up to where that is stored.
+    async fn tell_parked(&mut self, covered_ms: u64) -> u64 {
+        let Some(herald) = self.herald.take() else { return covered_ms };
+        herald.note(Bookmark { standing: Standing::Parked, ..self.bookmark(covered_ms) });
+        let told = last_words(self.id, herald).await;
+        if told.lost.is_none() {
+            self.service.lapses.park(self.id, &self.room).await;
         }
-        drop(herald);
-        // The sender is gone once the last mark was left, or given up.
-        let over = async { while told.changed().await.is_ok() {} };
-        if timeout(LAST_TELLING, over).await.is_err() {
-            tracing::debug!(session_id = %self.id, "a session ends before its room was told");
+        if let (Some(meter), Some(mark)) = (&self.meter, told.mark) {
+            meter.mark(mark);
         }
-        told.borrow().covered_ms
+        if told.is_stuck && told.lost.is_none() { covered_ms } else { told.covered_ms }
     }
 
     /// What a session is that has had no audio here.
@@ -115,9 +117,18 @@ impl Session {
             let covered_ms = self.beginning.stands.covered_ms;
             return Box::pin(self.end(Outcome::Finished, covered_ms)).await;
         }
+        let mut stands = self.beginning.stands.clone();
+        if let Some((from_ms, to_ms)) = self.beginning.gap.take() {
+            self.gap(from_ms, to_ms, "client_buffer");
+            let Bookmark { n, course, lost, .. } = self.bookmark(to_ms);
+            stands = Bookmark { n, course, lost, ..stands };
+        }
         if let Some(herald) = self.herald.take() {
-            let stands = self.beginning.stands.clone();
-            herald.note(Bookmark { standing: Standing::Parked, ..stands });
+            herald.note(Bookmark {
+                standing: Standing::Parked,
+                books: self.books.take(),
+                ..stands
+            });
         }
         (self.unused(), None)
     }
@@ -126,4 +137,16 @@ impl Session {
     pub(super) fn report(&self, covered_ms: u64) -> Report {
         Report::of(self.progress.received_ms, covered_ms, self.progress.lost.clone())
     }
+}
+
+/// Lets a herald go, and waits a while for its last words; how far it got.
+async fn last_words(session: SessionId, herald: Herald) -> Told {
+    let mut told = herald.told();
+    drop(herald);
+    // The sender is gone once the last mark was left, or given up.
+    let over = async { while told.changed().await.is_ok() {} };
+    if timeout(LAST_TELLING, over).await.is_err() {
+        tracing::debug!(%session, "a session ends before its room was told");
+    }
+    told.borrow().clone()
 }

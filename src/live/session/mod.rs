@@ -19,6 +19,7 @@ use heard::Heard;
 
 use super::{
     LiveService,
+    bookmark::Books,
     caller::Caller,
     herald::Herald,
     inbox::{Ending, Inbox},
@@ -67,6 +68,7 @@ pub struct Session {
     progress: Progress,
     trace: Option<SessionTrace>,
     meter: Option<Meter>,
+    books: Option<Books>,
     heard: Heard,
     herald: Option<Herald>,
     received_at: Instant,
@@ -96,8 +98,8 @@ impl Session {
         let heard = Heard::from(service.live.name(), stands.covered_ms);
         Self {
             id,
+            owned: service.owners.own(id, &room),
             room,
-            owned: service.owners.own(id),
             service,
             caller,
             inbox,
@@ -106,6 +108,7 @@ impl Session {
             progress: Progress::from(stands, options.stream.format, 1),
             trace: None,
             meter: None,
+            books: None,
             heard,
             herald: None,
             received_at: Instant::now(),

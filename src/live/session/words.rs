@@ -4,7 +4,7 @@ use super::{Outcome, Session};
 use crate::{
     live::{
         bookmark::Bookmark,
-        herald::{Lost, Record},
+        herald::{Kept, Lost, Record},
         migration::Step,
         outbox::Letter,
         upstream::Text,
@@ -12,6 +12,7 @@ use crate::{
     },
     model::{Error, ErrorKind, Segment},
     telemetry::metrics::label,
+    usage::Meter,
 };
 
 /// How near the end of the audio a word may be cut, in milliseconds.
@@ -42,7 +43,7 @@ impl Session {
         let covered_ms = if alone { covered_ms.max(end_ms) } else { covered_ms };
         let covered_ms = self.edge.cap(covered_ms);
         self.heard(text.provider, covered_ms);
-        self.number(&event, Some((segment, text.provider)), covered_ms);
+        self.number(&event, Some(Kept::Said(segment, text.provider)), covered_ms);
         self.outbox.post(Letter { event, delivery });
     }
 
@@ -63,8 +64,7 @@ impl Session {
             return;
         }
         let lost_ms = to_ms.saturating_sub(from_ms);
-        let billed_ms = self.billed_ms();
-        self.progress.lose((from_ms, to_ms), reason, billed_ms);
+        self.progress.lose(lost_ms, reason);
         if let Some(meter) = &self.meter {
             meter.skip(from_ms, to_ms);
         }
@@ -77,33 +77,23 @@ impl Session {
             reason,
             timestamp: self.service.clock.timestamp(),
         });
-        self.number(&event, None, to_ms);
+        self.number(&event, Some(Kept::Lost((from_ms, to_ms), reason)), to_ms);
         self.outbox.push(event);
     }
 
     /// Gives an event the next number and hands it to the room.
-    pub(super) fn number(
-        &mut self,
-        event: &Event,
-        segment: Option<(Segment, &'static str)>,
-        covered_ms: u64,
-    ) {
+    pub(super) fn number(&mut self, event: &Event, kept: Option<Kept>, covered_ms: u64) {
         let stands = self.bookmark(covered_ms);
-        self.number_as(event, segment, Bookmark { n: stands.n + 1, ..stands });
+        self.number_as(event, kept, Bookmark { n: stands.n + 1, ..stands });
     }
 
     /// The same where the session stands there then.
-    pub(super) fn number_as(
-        &mut self,
-        event: &Event,
-        segment: Option<(Segment, &'static str)>,
-        stands: Bookmark,
-    ) {
+    pub(super) fn number_as(&mut self, event: &Event, kept: Option<Kept>, stands: Bookmark) {
         self.progress.last_n = stands.n;
         self.noted_ms = self.noted_ms.max(stands.covered_ms);
         let Some(herald) = &self.herald else { return };
         match event.to_json() {
-            Ok(body) => herald.tell(Record { n: stands.n, body, segment }, stands),
+            Ok(body) => herald.tell(Record { n: stands.n, body, kept }, stands),
             Err(error) => tracing::error!(%error, "an event cannot be written"),
         }
     }
@@ -116,8 +106,11 @@ impl Session {
         }
     }
 
-    /// What the herald found out that ends the session, if it did.
+    /// What was found out that ends the session, if it did.
     pub(super) fn lost_outcome(&self) -> Option<Outcome> {
+        if self.meter.as_ref().is_some_and(Meter::is_fenced) {
+            return Some(Outcome::Replaced);
+        }
         let told = self.herald.as_ref()?.told();
         let lost = told.borrow().lost?;
         Some(match lost {

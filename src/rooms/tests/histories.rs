@@ -30,13 +30,13 @@ async fn a_final_is_added_once_and_in_order() {
     let history = here.rooms.history();
     let claim = claim(&here, session).await;
     let append = async |at, finals: Vec<Arc<Text>>| {
-        history.append(&claim, at, false, &finals, "").await.unwrap()
+        history.append(&claim, at, false, &finals, None).await.unwrap()
     };
     let (first, added, began) = stored(append(NEW, texts(session, 1..=3)).await);
     assert_eq!((first.offset, added, began), (3, 3, true));
     assert_eq!(append(first, texts(session, 1..=3)).await, Appended::Known(first));
     let second = Position { offset: 2, ..first };
-    assert_eq!(append(NEW, texts(session, [2])).await, Appended::Known(second));
+    assert_eq!(append(NEW, texts(session, [2])).await, Appended::Known(first));
     let (position, added, began) = stored(append(first, texts(session, 2..=5)).await);
     assert_eq!((position.offset, added, began), (5, 2, false));
     assert_eq!(append(position, texts(session, [7])).await, Appended::Missing(5));
@@ -52,6 +52,28 @@ async fn a_final_is_added_once_and_in_order() {
 }
 
 #[tokio::test]
+async fn however_much_others_say_nothing_looks_through_it() {
+    let server = process::Redis::start().unwrap();
+    let here = replica(&server).await;
+    let (history, ours, others) = (here.rooms.history(), session(), session());
+    let (mine, theirs) = (claim(&here, ours).await, claim(&here, others).await);
+    let append = async |claim: &Claim, at, finals: Vec<Arc<Text>>| {
+        history.append(claim, at, false, &finals, None).await.unwrap()
+    };
+    let (mut first, ..) = stored(append(&mine, NEW, texts(ours, 1..=5)).await);
+    for page in 0..20 {
+        let said = texts(others, page * 200 + 1..=page * 200 + 200);
+        first.offset = stored(append(&theirs, first, said).await).0.offset;
+    }
+    server.command(&["CONFIG", "RESETSTAT"]).unwrap();
+    assert_eq!(append(&mine, NEW, texts(ours, 2..=3)).await, Appended::Known(first));
+    assert_eq!(append(&mine, first, texts(ours, 4..=5)).await, Appended::Known(first));
+    stored(append(&mine, first, texts(ours, [5, 6])).await);
+    assert_eq!(calls(&server, "xrevrange"), 3, "each looks at the end, and at nothing else");
+    assert_eq!(calls(&server, "xrange"), 0);
+}
+
+#[tokio::test]
 async fn concurrent_retries_leave_each_final_once() {
     let server = process::Redis::start().unwrap();
     let (one, other, session) = (replica(&server).await, replica(&server).await, session());
@@ -62,7 +84,7 @@ async fn concurrent_retries_leave_each_final_once() {
         let claim = claim.clone();
         tries.push(async move {
             let finals = texts(session, 1..=(round as u64 % 20 + 1));
-            history.append(&claim, NEW, false, &finals, "").await.unwrap()
+            history.append(&claim, NEW, false, &finals, None).await.unwrap()
         });
     }
     futures_util::future::join_all(tries).await;
@@ -75,12 +97,12 @@ async fn a_zombie_and_a_stranger_are_refused() {
     let (here, session) = (replica(&server).await, session());
     let history = here.rooms.history();
     let old = claim(&here, session).await;
-    stored(history.append(&old, NEW, false, &texts(session, [1]), "").await.unwrap());
+    stored(history.append(&old, NEW, false, &texts(session, [1]), None).await.unwrap());
     let new = claim(&here, session).await;
     assert!(new.fence > old.fence);
-    let refused = history.append(&old, NEW, false, &texts(session, [2]), "").await.unwrap();
+    let refused = history.append(&old, NEW, false, &texts(session, [2]), None).await.unwrap();
     assert_eq!(refused, Appended::Fenced);
-    stored(history.append(&new, NEW, false, &texts(session, [2]), "").await.unwrap());
+    stored(history.append(&new, NEW, false, &texts(session, [2]), None).await.unwrap());
     let mut zombie = here.rooms.publisher(old);
     assert_eq!(zombie.publish(text(session, 3)).await.unwrap(), Published::Fenced);
 
@@ -88,7 +110,8 @@ async fn a_zombie_and_a_stranger_are_refused() {
     let stranger = history.claim(&room(), "user:8", session, 0).await.unwrap_err();
     assert_eq!(stranger.kind, ErrorKind::Forbidden);
     let forged = Claim { account: "user:8".to_owned(), fence: u64::MAX >> 12, ..new };
-    let refused = history.append(&forged, NEW, false, &texts(session, [3]), "").await.unwrap_err();
+    let refused =
+        history.append(&forged, NEW, false, &texts(session, [3]), None).await.unwrap_err();
     assert_eq!(refused.kind, ErrorKind::Forbidden);
     let meta = "test:{room:meeting-1}:meta";
     server.command(&["HSET", meta, "owner", "00.\"user:8\""]).unwrap();
@@ -177,20 +200,23 @@ async fn a_mark_is_left_with_finals_and_handed_on() {
     let history = here.rooms.history();
     let old = claim(&here, session).await;
     let mut publisher = here.rooms.publisher(old.clone());
-    publisher.set_mark("first".to_owned());
+    publisher.set_mark(mark(2, "first"));
     publish(&mut publisher, session, 1..=2).await;
     assert_eq!(history.read_mark(&room(), session).await.unwrap().as_deref(), Some("first"));
-    publisher.set_mark("second".to_owned());
-    assert!(publisher.leave_mark().await.unwrap());
-    let (new, mark) = history.claim(&room(), ACCOUNT, session, 0).await.unwrap();
-    assert_eq!(mark.as_deref(), Some("second"));
-    publisher.set_mark("of a zombie".to_owned());
-    assert!(!publisher.leave_mark().await.unwrap());
+    publisher.set_mark(mark(2, "second"));
+    assert!(matches!(publisher.tell().await.unwrap(), Published::Stored { .. }));
+    let (new, left) = history.claim(&room(), ACCOUNT, session, 0).await.unwrap();
+    assert_eq!(left.as_deref(), Some("second"));
+    publisher.set_mark(mark(3, "of a zombie"));
+    assert_eq!(publisher.tell().await.unwrap(), Published::Fenced);
     assert_eq!(publisher.publish(text(session, 3)).await.unwrap(), Published::Fenced);
     assert_eq!(history.read_mark(&room(), session).await.unwrap().as_deref(), Some("second"));
 
     let other = claim(&here, self::session()).await;
-    assert!(history.leave_mark(&other, "of another").await.unwrap(), "sessions share the room");
+    assert!(
+        history.leave_mark(&other, &mark(1, "of another")).await.unwrap(),
+        "sessions share the room"
+    );
     let floor = new.fence + 1_000_000;
     let (later, _) = history.claim(&room(), ACCOUNT, session, floor).await.unwrap();
     assert_eq!(later.fence, floor + 1);

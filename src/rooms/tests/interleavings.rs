@@ -118,7 +118,7 @@ impl<'a> Case<'a> {
         let finals = texts(self.session, last_n.saturating_sub(back).max(1)..=last_n);
         let history = self.replica.rooms.history();
         let appended =
-            history.append(&self.claim, self.position, false, &finals, "").await.unwrap();
+            history.append(&self.claim, self.position, false, &finals, None).await.unwrap();
         assert_ne!(appended, Appended::Fenced);
     }
 
@@ -142,9 +142,9 @@ impl<'a> Case<'a> {
         // The owner has just told everything again, so that Redis knows its fence.
         let known = texts(self.session, 1..=self.last_n());
         if self.last_n() > 0 {
-            history.append(&self.claim, self.position, false, &known, "").await.unwrap();
+            history.append(&self.claim, self.position, false, &known, None).await.unwrap();
             let said = texts(self.session, [self.last_n() + 1]);
-            let refused = history.append(claim, self.position, true, &said, "").await.unwrap();
+            let refused = history.append(claim, self.position, true, &said, None).await.unwrap();
             assert_eq!(refused, Appended::Fenced);
         }
     }

@@ -5,6 +5,7 @@ mod interleavings;
 mod members;
 mod outages;
 mod owners;
+mod refuge;
 mod shares;
 mod viewers;
 
@@ -15,7 +16,7 @@ use testkit::process;
 use uuid::Uuid;
 
 use super::*;
-use crate::{config::RedisConfig, model::SessionId};
+use crate::{config::RedisConfig, model::SessionId, postgres::private, usage::Mark};
 
 /// How long anything may take that waits for no expiry and no outage.
 const SOON: Duration = Duration::from_secs(5);
@@ -40,6 +41,10 @@ async fn replica(server: &process::Redis) -> Replica {
 }
 
 async fn replica_with(server: &process::Redis, bounds: Bounds) -> Replica {
+    replica_on(server, private::at("postgresql://127.0.0.1:1/none"), bounds).await
+}
+
+async fn replica_on(server: &process::Redis, database: Database, bounds: Bounds) -> Replica {
     let config = RedisConfig { url: server.url().into(), prefix: "test".to_owned() };
     let stop = Shutdown::default();
     let redis = Redis::connect(&config, &stop).unwrap();
@@ -47,12 +52,16 @@ async fn replica_with(server: &process::Redis, bounds: Bounds) -> Replica {
     let metrics = Metrics::new().unwrap();
     let secrets = Secrets::new(Some("one of many".into()), None);
     let revocations = Revocations::new(redis.clone(), metrics.clone(), stop.clone());
-    let ground = Ground { redis, secrets, revocations, metrics };
+    let ground = Ground { redis, database, secrets, revocations, metrics };
     Replica { rooms: Rooms::bounded(ground, bounds, &stop), stop }
 }
 
 async fn claim(replica: &Replica, session: SessionId) -> Claim {
     replica.rooms.history().claim(&room(), ACCOUNT, session, 0).await.unwrap().0
+}
+
+fn mark(last_n: u64, bookmark: &str) -> Mark {
+    Mark { covered_ms: last_n * 1_000, last_n, bookmark: bookmark.to_owned() }
 }
 
 fn room() -> RoomName {

@@ -27,7 +27,7 @@ async fn stage() -> Stage {
 
 #[tokio::test]
 async fn after_a_flush_a_new_epoch_has_everything() {
-    let mut stage = stage().await;
+    let mut stage = Box::pin(stage()).await;
     let old = stage.viewers[0].cursor();
     stage.server.command(&["FLUSHALL"]).unwrap();
     let published = stage.publisher.publish(text(stage.session, 4)).await.unwrap();
@@ -53,7 +53,7 @@ async fn after_a_flush_a_new_epoch_has_everything() {
 
 #[tokio::test]
 async fn a_redis_that_dies_and_comes_back_is_told_and_nothing_is_lost() {
-    let mut stage = stage().await;
+    let mut stage = Box::pin(stage()).await;
     stage.server.kill().unwrap();
     for viewer in &mut stage.viewers {
         assert_eq!(next(viewer).await, Update::Degraded);
@@ -75,7 +75,7 @@ async fn a_redis_that_dies_and_comes_back_is_told_and_nothing_is_lost() {
 
 #[tokio::test]
 async fn a_frozen_redis_delays_and_loses_nothing() {
-    let mut stage = stage().await;
+    let mut stage = Box::pin(stage()).await;
     stage.server.freeze().unwrap();
     for viewer in &mut stage.viewers {
         assert_eq!(next(viewer).await, Update::Degraded);
@@ -89,7 +89,7 @@ async fn a_frozen_redis_delays_and_loses_nothing() {
 
 #[tokio::test]
 async fn a_subscriber_that_is_dropped_catches_up() {
-    let mut stage = stage().await;
+    let mut stage = Box::pin(stage()).await;
     for round in 1..=3 {
         stage.server.command(&["CLIENT", "KILL", "TYPE", "pubsub"]).unwrap();
         publish(&mut stage.publisher, stage.session, [round * 2 + 2, round * 2 + 3]).await;

@@ -34,7 +34,7 @@ async fn who_waits_for_a_room_that_becomes_anothers_sees_nothing_of_it() {
     }
     // Somebody who thinks that the room is theirs, and has not been told otherwise yet.
     let account = OTHER.to_owned();
-    let claim = Claim { room: room(), account, session, fence: u64::MAX >> 12 };
+    let claim = Claim { room: room(), account, session, fence: u64::MAX >> 12, base: None };
     one.rooms.history().say(&claim, &text(session, 9)).await.unwrap();
     publisher.say(&text(session, 3)).await.unwrap();
     for viewer in &mut ours {
@@ -96,7 +96,37 @@ async fn a_session_that_has_ended_speaks_no_more() {
     let body = r#"{"type":"session_ended","n":2}"#.to_owned();
     publisher.publish(Text { label: Label { session, n: 2 }, body }).await.unwrap();
     assert!(!live().await);
-    publisher.set_mark("put away".to_owned());
-    assert!(publisher.leave_mark().await.unwrap());
+    publisher.set_mark(mark(9, "put away"));
+    assert!(matches!(publisher.tell().await.unwrap(), Published::Stored { .. }));
     assert!(!live().await);
+}
+
+#[tokio::test]
+async fn a_room_is_its_accounts_by_whatever_name_they_are_known() {
+    let server = process::Redis::start().unwrap();
+    let (one, other, session) = (replica(&server).await, replica(&server).await, session());
+    // Somebody of the tenant while their account can be looked up, and while it cannot.
+    let (whole, half, key) = ("user-7/auth0-d1", "auth0-d1", "user-7");
+    let start = Start::After(Cursor::default());
+    for (speaks, watches) in [(whole, half), (half, whole), (whole, key), (half, half)] {
+        let mut publisher = claim_for(&one, speaks, session).await;
+        let n = last_n(&one, session).await + 1;
+        publish(&mut publisher, session, n..=n).await;
+        let mut viewer = other.rooms.join(&room(), watches, start);
+        viewer.begin(50).await.unwrap();
+        assert_eq!(up_to(&mut viewer, n).await.0.last(), Some(&n), "{speaks} for {watches}");
+        assert_eq!(other.rooms.is_owned(&room(), watches).await.ok(), Some(true));
+    }
+    for stranger in ["user-70", "user-7x/auth0-d2", "auth0-d", "d1"] {
+        let claimed = one.rooms.history().claim(&room(), stranger, session, 0).await;
+        assert_eq!(claimed.unwrap_err().kind, ErrorKind::Forbidden, "{stranger}");
+        let mut viewer = other.rooms.join(&room(), stranger, start);
+        assert_eq!(viewer.begin(50).await.unwrap_err().kind, ErrorKind::Forbidden, "{stranger}");
+    }
+}
+
+/// The last number that a session has said.
+async fn last_n(replica: &Replica, session: SessionId) -> u64 {
+    let said = replica.rooms.history().read_session(&room(), session, 0, 9).await.unwrap();
+    said.last().map_or(0, |last| last.text.label.n)
 }

@@ -1,7 +1,7 @@
 //! Subtitles out of words: short enough to be read, broken where the speaker breaks.
 
 use super::{
-    super::record::Final,
+    super::record::{Contents, Gap},
     tokens::{self, Token},
 };
 
@@ -29,11 +29,12 @@ pub(super) struct Cue {
     pub(super) lines: Vec<String>,
 }
 
-/// The cues of a transcript: in order, none overlapping another, every word in one of them.
-pub(super) fn of(finals: &[Final]) -> Vec<Cue> {
+/// The cues of a transcript: in order, none overlapping another, every word in one of them, and each
+/// gap one of its own.
+pub(super) fn of(contents: &Contents) -> Vec<Cue> {
     let mut cues: Vec<Cue> = Vec::new();
     let mut before: Option<Token> = None;
-    for token in tokens::of(finals) {
+    for token in tokens::of(&contents.finals) {
         let goes_on = match (cues.last_mut(), &before) {
             (Some(cue), Some(before)) => !cue.ends_between(before, &token) && cue.take(&token),
             _ => false,
@@ -42,6 +43,10 @@ pub(super) fn of(finals: &[Final]) -> Vec<Cue> {
             cues.push(Cue::begin(&token));
         }
         before = Some(token);
+    }
+    for gap in &contents.gaps {
+        let at = cues.partition_point(|cue| cue.start_ms <= gap.from_ms);
+        cues.insert(at, Cue::silent(gap));
     }
     separate(&mut cues);
     linger(&mut cues);
@@ -52,6 +57,12 @@ impl Cue {
     fn begin(token: &Token) -> Self {
         let Token { start_ms, end_ms, speaker, channel, .. } = *token;
         Self { start_ms, end_ms, speaker, channel, lines: vec![token.text.clone()] }
+    }
+
+    /// Where there is no transcript.
+    fn silent(gap: &Gap) -> Self {
+        let (start_ms, end_ms) = (gap.from_ms, gap.to_ms.min(gap.from_ms + LONGEST_MS));
+        Self { start_ms, end_ms, speaker: None, channel: None, lines: vec![gap.told()] }
     }
 
     /// Whether the speaker breaks between two words, the first of which is this cue's last.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::super::record::{Final, Session};
+use super::super::record::{Contents, Final, Gap, Session};
 use crate::model::{Error, ErrorKind};
 
 #[derive(Serialize)]
@@ -12,6 +12,8 @@ struct Document<'a> {
     /// Stretches of `n` that are not there.
     missing: Vec<Missing>,
     finals: &'a [Final],
+    /// Audio without a transcript.
+    gaps: &'a [Gap],
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -20,19 +22,23 @@ pub(super) struct Missing {
     to_n: u64,
 }
 
-/// The session, what is missing, and the finals in their order.
-pub(super) fn write(session: &Session, finals: &[Final]) -> Result<String, Error> {
-    let said = session.transcript.as_ref().map_or(0, |kept| kept.finals);
-    let document = Document { session, missing: missing(finals, said), finals };
+/// The session, what is missing, and the finals and gaps in their order.
+pub(super) fn write(session: &Session, contents: &Contents) -> Result<String, Error> {
+    let Contents { finals, gaps } = contents;
+    let said = session.transcript.as_ref().map_or(0, |kept| kept.finals) + gaps.len() as u64;
+    let document = Document { session, missing: missing(contents, said), finals, gaps };
     let failed = |error| Error::new(ErrorKind::Internal, "internal error").because(error);
     serde_json::to_string(&document).map_err(|error| failed(error.to_string()))
 }
 
-/// Which of `said` finals are not among these, which are in order.
-pub(super) fn missing(finals: &[Final], said: u64) -> Vec<Missing> {
+/// Which of so many numbers are neither a final's nor a gap's.
+pub(super) fn missing(contents: &Contents, numbers: u64) -> Vec<Missing> {
     let mut missing = Vec::new();
     let mut next = 1;
-    for n in finals.iter().map(|said| said.n).chain([said + 1]) {
+    let finals = contents.finals.iter().map(|said| said.n);
+    let mut there: Vec<u64> = finals.chain(contents.gaps.iter().map(|gap| gap.n)).collect();
+    there.sort_unstable();
+    for n in there.into_iter().chain([numbers + 1]) {
         if n > next {
             missing.push(Missing { from_n: next, to_n: n - 1 });
         }

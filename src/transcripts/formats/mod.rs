@@ -9,7 +9,7 @@ mod text;
 mod tokens;
 mod vtt;
 
-use super::record::{Final, Session};
+use super::record::{Contents, Session};
 use crate::model::Error;
 
 /// A form of a transcript.
@@ -62,12 +62,12 @@ impl Format {
     }
 
     /// Writes a transcript in this form.
-    pub fn write(self, session: &Session, finals: &[Final]) -> Result<String, Error> {
+    pub fn write(self, session: &Session, contents: &Contents) -> Result<String, Error> {
         Ok(match self {
-            Self::Json => json::write(session, finals)?,
-            Self::Text => text::write(finals),
-            Self::Srt => srt::write(finals),
-            Self::Vtt => vtt::write(finals),
+            Self::Json => json::write(session, contents)?,
+            Self::Text => text::write(contents),
+            Self::Srt => srt::write(contents),
+            Self::Vtt => vtt::write(contents),
         })
     }
 }

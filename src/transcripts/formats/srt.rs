@@ -3,14 +3,14 @@
 use std::fmt::Write;
 
 use super::{
-    super::record::Final,
+    super::record::Contents,
     cues::{self, clock},
 };
 
-/// Numbered cues; nothing where nothing was said.
-pub(super) fn write(finals: &[Final]) -> String {
+/// Numbered cues; nothing where there is nothing.
+pub(super) fn write(contents: &Contents) -> String {
     let mut text = String::new();
-    for (at, cue) in cues::of(finals).iter().enumerate() {
+    for (at, cue) in cues::of(contents).iter().enumerate() {
         let lines = unarrowed(cue.lines.join("\n"));
         let (from, until) = (clock(cue.start_ms, ','), clock(cue.end_ms, ','));
         // Writing to a string cannot fail.

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::{
-    super::record::{Final, Kept, Session},
+    super::record::{Contents, Final, Gap, Kept, Session},
     Format,
     cues::{self, LINE_CHARACTERS, LINES, LONGEST_MS, clock},
     json, tokens,
@@ -64,7 +64,11 @@ fn session(finals: u64) -> Session {
 }
 
 fn written(format: Format, finals: &[Final]) -> String {
-    format.write(&session(finals.len() as u64), finals).unwrap()
+    format.write(&session(finals.len() as u64), &whole(finals)).unwrap()
+}
+
+fn whole(finals: &[Final]) -> Contents {
+    Contents { finals: finals.to_vec(), gaps: Vec::new() }
 }
 
 #[test]
@@ -135,7 +139,8 @@ fn two_who_speak_at_once_share_the_time() {
     ];
     finals[0].channel = Some(0);
     finals[1].channel = Some(1);
-    let times: Vec<_> = cues::of(&finals).iter().map(|cue| (cue.start_ms, cue.end_ms)).collect();
+    let times: Vec<_> =
+        cues::of(&whole(&finals)).iter().map(|cue| (cue.start_ms, cue.end_ms)).collect();
     assert_eq!(times, [(0, 1_500), (1_500, 3_000)]);
 }
 
@@ -154,11 +159,40 @@ fn hours_grow_past_two_digits() {
 
 #[test]
 fn what_is_missing_is_named() {
-    let finals = [2, 3, 6].map(|n| sentence(n, n * 1_000, "word", None));
-    let gaps = |said| serde_json::to_string(&json::missing(&finals, said)).unwrap();
+    let finals = [2, 3, 6].map(|n| sentence(n, n * 1_000, "word", None)).to_vec();
+    let contents = Contents { finals, gaps: Vec::new() };
+    let gaps = |said| serde_json::to_string(&json::missing(&contents, said)).unwrap();
     let until_six = r#"{"from_n":1,"to_n":1},{"from_n":4,"to_n":5}"#;
     assert_eq!(gaps(6), format!("[{until_six}]"));
     assert_eq!(gaps(8), format!(r#"[{until_six},{{"from_n":7,"to_n":8}}]"#));
+}
+
+#[test]
+fn audio_without_a_transcript_is_told_in_its_place_and_is_not_missing() {
+    let gap = |n, from_ms, to_ms| Gap { n, from_ms, to_ms, reason: "provider_away".to_owned() };
+    let finals = vec![
+        sentence(1, 0, "Hello there.", Some(2)),
+        sentence(3, 15_000, "And so on.", Some(2)),
+        sentence(4, 16_000, "Well.", Some(2)),
+    ];
+    let contents = Contents { finals, gaps: vec![gap(2, 1_000, 12_001), gap(5, 17_000, 18_000)] };
+    let write = |format: Format| format.write(&session(3), &contents).unwrap();
+    let expected = "Speaker 2: Hello there.\n\n[… 12 s without transcript]\n\n\
+                    Speaker 2: And so on. Well.\n\n[… 1 s without transcript]\n";
+    assert_eq!(write(Format::Text), expected);
+    let json: serde_json::Value = serde_json::from_str(&write(Format::Json)).unwrap();
+    assert_eq!(json["missing"], serde_json::json!([]));
+    let told = serde_json::json!(
+        { "n": 2, "from_ms": 1_000, "to_ms": 12_001, "reason": "provider_away" }
+    );
+    assert_eq!((&json["gaps"][0], json["gaps"].as_array().unwrap().len()), (&told, 2));
+    let srt = write(Format::Srt);
+    assert!(
+        srt.contains("\n2\n00:00:01,000 --> 00:00:08,000\n[… 12 s without transcript]\n"),
+        "{srt}"
+    );
+    let vtt = write(Format::Vtt);
+    assert!(vtt.contains("00:00:17.000 --> 00:00:18.000\n[… 1 s without transcript]\n"), "{vtt}");
 }
 
 #[test]
@@ -281,7 +315,7 @@ proptest! {
         let tokens = tokens::of(&finals);
         let overlap = tokens.windows(2).any(|pair| pair[1].start_ms < pair[0].end_ms);
         prop_assume!(!overlap);
-        let cues = cues::of(&finals);
+        let cues = cues::of(&whole(&finals));
         for token in tokens {
             let covered = cues.iter().any(|cue| cue.start_ms <= token.start_ms && cue.end_ms >= token.end_ms);
             prop_assert!(covered, "{token:?} in {cues:?}");

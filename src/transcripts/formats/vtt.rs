@@ -3,14 +3,14 @@
 use std::fmt::Write;
 
 use super::{
-    super::record::Final,
+    super::record::Contents,
     cues::{self, Cue, clock},
 };
 
-/// The file; only its first line where nothing was said.
-pub(super) fn write(finals: &[Final]) -> String {
+/// The file; only its first line where there is nothing.
+pub(super) fn write(contents: &Contents) -> String {
     let mut text = "WEBVTT\n".to_owned();
-    for cue in cues::of(finals) {
+    for cue in cues::of(contents) {
         let (from, until) = (clock(cue.start_ms, '.'), clock(cue.end_ms, '.'));
         let lines = escape(&cue.lines.join("\n"));
         // Writing to a string cannot fail.

@@ -1,6 +1,8 @@
 //! Where usage goes while Postgres is away: to Redis, and to the disk while Redis is away too.
 
 mod drain;
+#[cfg(test)]
+mod owners;
 mod range;
 mod scratch;
 #[cfg(test)]

@@ -8,8 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     auth::{Purpose, Secrets},
     usage::{
-        SessionStart,
-        legs::Legs,
+        Course, Mark, SessionStart, Taken,
         meter::{Cursor, Entry},
     },
 };
@@ -20,12 +19,10 @@ struct Range {
     start: SessionStart,
     started_at: NaiveDateTime,
     at: NaiveDateTime,
-    from_ms: u64,
+    fence: u64,
     until_ms: u64,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    skipped: Vec<(u64, u64)>,
-    #[serde(default, skip_serializing_if = "Legs::is_empty")]
-    legs: Legs,
+    course: Course,
+    mark: Option<Mark>,
     finished: bool,
 }
 
@@ -44,10 +41,10 @@ impl Sealed {
             start: entry.cursor.start.clone(),
             started_at: entry.cursor.started_at,
             at: entry.at,
-            from_ms: entry.from_ms,
+            fence: entry.cursor.fence,
             until_ms: entry.until_ms,
-            skipped: entry.skipped.clone(),
-            legs: entry.legs.clone(),
+            course: entry.course.clone(),
+            mark: entry.mark.clone(),
             finished: entry.finished,
         };
         self.secrets.seal(Purpose::Usage, &self.name, &range)
@@ -56,14 +53,15 @@ impl Sealed {
     /// The entry, if the text was sealed by one of us and its range is one.
     pub(in crate::usage) fn open(&self, sealed: &str) -> Option<Entry> {
         let range: Range = self.secrets.open(Purpose::Usage, &self.name, sealed)?;
-        let bounds = (range.from_ms, range.until_ms);
-        if bounds.0 > bounds.1 || bounds.1 > i64::MAX.cast_unsigned() {
+        let Range { start, started_at, at, fence, until_ms, course, mark, finished } = range;
+        let is_range = course.billed_ms() <= until_ms && until_ms <= i64::MAX.cast_unsigned();
+        if !is_range || !course.is_sound() {
             return None;
         }
-        let Range { start, started_at, at, skipped, legs, finished, .. } = range;
-        let cursor = Cursor::restored(start.storable(), started_at, at, bounds, finished);
-        cursor.skip(&skipped);
-        cursor.join(&legs);
+        let taken = Taken { fence, course, covered_ms: until_ms };
+        let cursor = Cursor::restored(start.storable(), taken, started_at, at);
+        cursor.set_mark(mark);
+        cursor.set_finished(finished);
         Some(Arc::new(cursor).take())
     }
 }

@@ -17,6 +17,7 @@ use crate::{
     redis::Redis,
     telemetry::Metrics,
     usage::{
+        Taken,
         meter::{Cursor, Queue},
         tests::{entry, rows, start},
         writer::Writer,
@@ -24,10 +25,10 @@ use crate::{
 };
 
 /// A private Redis, and what uses it.
-struct Place {
-    database: Database,
-    fallback: Fallback,
-    writer: Writer,
+pub(super) struct Place {
+    pub(super) database: Database,
+    pub(super) fallback: Fallback,
+    pub(super) writer: Writer,
     metrics: Metrics,
     redis: Redis,
     shutdown: Shutdown,
@@ -35,7 +36,7 @@ struct Place {
 }
 
 impl Place {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let (database, server) = (private::database().await, process::Redis::start().unwrap());
         let config = RedisConfig { url: server.url().into(), prefix: "test".to_owned() };
         let (shutdown, metrics) = (Shutdown::default(), Metrics::new().unwrap());
@@ -48,7 +49,7 @@ impl Place {
         Self { database, fallback, writer, metrics, redis, shutdown, _server: server }
     }
 
-    fn drain(&self) -> Drain {
+    pub(super) fn drain(&self) -> Drain {
         let Fallback { waiting, sealed, .. } = self.fallback.clone();
         Drain::new(waiting, sealed, self.writer.clone())
     }
@@ -59,7 +60,7 @@ impl Place {
         cursor.set_waiting(ids[0].clone().unwrap(), until_ms);
     }
 
-    async fn drain_all(&self) {
+    pub(super) async fn drain_all(&self) {
         let drain = self.drain();
         // A claim of a drainer that was dropped.
         self.fallback.waiting.release().await.unwrap();
@@ -118,7 +119,7 @@ fn any_interleaving_bills_each_millisecond_once() {
     let replicas = proptest::collection::vec(proptest::collection::vec(act(), 1..10), 1..4);
     let config = ProptestConfig { cases: 24, failure_persistence: None, ..Default::default() };
     let outcome = TestRunner::new(config).run(&replicas, |replicas| {
-        let cursor = Arc::new(Cursor::new(start(Owner::User(0)), 0, Clock));
+        let cursor = Arc::new(Cursor::new(start(Owner::User(0)), Taken::default(), Clock));
         let billed = runtime.block_on(async {
             let played = replicas.iter().map(|acts| play(&place, &cursor, acts));
             futures_util::future::join_all(played).await;
@@ -144,7 +145,7 @@ fn any_interleaving_bills_each_millisecond_once() {
 #[tokio::test]
 async fn a_session_has_one_entry_and_a_late_one_does_not_open_it_again() {
     let place = Place::new().await;
-    let cursor = Arc::new(Cursor::new(start(Owner::User(0)), 0, Clock));
+    let cursor = Arc::new(Cursor::new(start(Owner::User(0)), Taken::default(), Clock));
     for until_ms in 1..=200 {
         place.append(&cursor, 0, until_ms * 10).await;
     }
@@ -166,9 +167,9 @@ async fn a_session_has_one_entry_and_a_late_one_does_not_open_it_again() {
 async fn what_is_not_ours_or_refused_is_parked_and_the_rest_is_billed() {
     use fred::interfaces::StreamsInterface;
     let place = Place::new().await;
-    let good = Arc::new(Cursor::new(start(Owner::User(0)), 0, Clock));
-    let nobody = Arc::new(Cursor::new(start(Owner::User(4711)), 0, Clock));
-    let upside_down = Arc::new(Cursor::new(start(Owner::User(0)), 0, Clock));
+    let good = Arc::new(Cursor::new(start(Owner::User(0)), Taken::default(), Clock));
+    let nobody = Arc::new(Cursor::new(start(Owner::User(4711)), Taken::default(), Clock));
+    let upside_down = Arc::new(Cursor::new(start(Owner::User(0)), Taken::default(), Clock));
     let key = place.redis.keys().usage_waiting();
     let forged = place.fallback.sealed.seal(&entry(&good, 0, 900)).unwrap().replace("900", "999");
     let binary = bytes::Bytes::from_static(b"\xff\xfe\x00");

@@ -17,6 +17,7 @@ mod replicas;
 mod run;
 mod scene;
 mod sizes;
+mod standing;
 mod stock;
 mod viewers;
 
@@ -87,6 +88,9 @@ catalogue! { CATALOGUE,
     F59: "a second socket claims a session" => "the newest wins, the other hears 4501", replicas::claimed_twice;
     F63: "a crowd watches, its speakers' replica dies, no database" => "all are back where they were", viewers::crowd;
     F64: "Redis goes, replicas are replaced, clients are cut" => "every promise holds", fleet::everything;
+    F65: "Redis is killed, then a replica" => "acknowledged, and gone on with, by Postgres alone", standing::killed_without_redis;
+    F66: "Redis is emptied, and a replica killed at once" => "the same sessions go on, by Postgres", standing::killed_after_a_flush;
+    F67: "a replica is frozen while Redis is away, and thaws" => "its sessions are others', by Postgres", standing::frozen_without_redis;
     F68: "the first of two providers dies for good" => "the other goes on, in the same sessions", provider::replaced;
 }
 
@@ -117,6 +121,8 @@ mod short {
         f28_the_provider_closes "F28"
         f38_clients_are_offline "F38"
         f59_a_session_is_claimed_twice "F59"
+        f65_redis_is_killed_then_a_replica "F65"
+        f66_redis_is_emptied_and_a_replica_killed "F66"
     }
 
     /// A few of the boots of S5.

@@ -97,16 +97,14 @@ pub async fn silent(seed: u64) -> anyhow::Result<String> {
     through(people(seed).await?, OUTAGE, begin, end).await
 }
 
-/// F12: half a second for each reply, then a little less, at which sessions can change hands.
+/// F12: more than half a second for each reply; sessions change hands all the same.
 pub async fn slow(seed: u64) -> anyhow::Result<String> {
     let scene = people(seed).await?;
     let began = scene.moment();
-    let each_way = Duration::from_millis(250);
+    let each_way = Duration::from_millis(300);
     scene.cluster.redis_way.set(Mode::delayed(each_way, each_way));
     lasts(Duration::from_secs(5)).await;
     let silence = scene.silence_since(&began, UNTOUCHED)?;
-    let each_way = Duration::from_millis(150);
-    scene.cluster.redis_way.set(Mode::delayed(each_way, each_way));
     scene.all_move(1, SOON * 2).await?;
     scene.until_words(50, SOON * 2).await?;
     scene.cluster.redis_way.pass();

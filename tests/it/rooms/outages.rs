@@ -37,7 +37,7 @@ fn statuses(heard: &[Value]) -> Vec<bool> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redis_that_dies_delays_viewers_and_they_are_told() {
-    let mut stage = stage().await;
+    let mut stage = Box::pin(stage()).await;
     stage.redis.kill().expect("killed");
     assert!(!stage.voice.try_to_say().await);
     let degraded = |it: &Value| it["type"] == "room_status" && it["degraded"] == true;
@@ -71,7 +71,7 @@ async fn a_redis_that_dies_delays_viewers_and_they_are_told() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_flush_viewers_miss_nothing_of_who_speaks_and_are_told_of_the_rest() {
-    let mut stage = stage().await;
+    let mut stage = Box::pin(stage()).await;
     let seen = stage.voice.last_n;
     stage.redis.command(&["FLUSHALL"]).expect("flushed");
     stage.voice.say(2).await;

@@ -1,0 +1,122 @@
+//! What Redis and Postgres know of a session between them: where it stands, and what it said last.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{LiveService, bookmark::Bookmark};
+use crate::{
+    model::{Error, ErrorKind, SessionId},
+    rooms::{Claim, Position, Recorded, RoomName},
+};
+
+/// Finals of a session that its new owner remembers, and may tell again.
+const REMEMBERED: usize = 1000;
+
+impl LiveService {
+    /// Where a session stands, by the later of what was left in Redis and in Postgres, and whether
+    /// Redis could tell. Fails with `not_found` if nobody knows it, and with
+    /// `dependency_unavailable` while nobody can tell.
+    pub(super) async fn look_up(
+        &self,
+        room: &RoomName,
+        session: SessionId,
+    ) -> Result<(Bookmark, bool), Error> {
+        let (history, marks) = (self.rooms.history(), self.rooms.marks());
+        let (here, there) = tokio::join!(history.read_mark(room, session), marks.find(session));
+        let (by_redis, is_certain) = (here.is_ok(), here.is_ok() && there.is_ok());
+        let there = there.ok().flatten().and_then(|left| left.bookmark);
+        let stands = self.later(session, [here.ok().flatten(), there]);
+        Ok((stands.ok_or_else(|| unknown(is_certain))?, by_redis))
+    }
+
+    /// Whether Redis is worth another attempt: one that did not answer a moment ago costs a client
+    /// that waits the whole deadline each time.
+    pub(super) async fn may_ask_redis(&self, answered: bool) -> bool {
+        answered || self.rooms.history().is_there().await
+    }
+
+    /// Takes a session over in Redis and in Postgres, or in the one of them that is there; where it
+    /// stands then, which no owner before can change any more. Fails as [`Self::look_up`] does, and
+    /// with `forbidden` if the room is another account's.
+    pub(super) async fn claim(
+        &self,
+        room: &RoomName,
+        account: &str,
+        session: SessionId,
+        by_redis: bool,
+    ) -> Result<(Claim, Bookmark), Error> {
+        let (here, mark) = match self.claim_room(room, account, session, by_redis).await {
+            Ok((claim, mark)) => (Some(claim.fence), mark),
+            Err(error) if error.kind == ErrorKind::Forbidden => return Err(error),
+            Err(error) => {
+                tracing::debug!(%session, ?error, "a session is taken over by the database alone");
+                (None, None)
+            }
+        };
+        let now_ms = self.clock.now().timestamp_millis().unsigned_abs();
+        let floor = here.unwrap_or(now_ms);
+        let there = self.rooms.marks().claim(session, floor).await;
+        let is_certain = here.is_some() && there.is_ok();
+        let left = there.ok().flatten();
+        let fence = left.as_ref().map_or(floor, |left| left.fence.max(floor));
+        let stands = self.later(session, [mark, left.and_then(|left| left.bookmark)]);
+        let stands = stands.ok_or_else(|| unknown(is_certain))?;
+        let account = account.to_owned();
+        Ok((Claim { room: room.clone(), account, session, fence, base: None }, stands))
+    }
+
+    async fn claim_room(
+        &self,
+        room: &RoomName,
+        account: &str,
+        session: SessionId,
+        by_redis: bool,
+    ) -> Result<(Claim, Option<String>), Error> {
+        if !self.may_ask_redis(by_redis).await {
+            return Err(Error::new(ErrorKind::DependencyUnavailable, "redis unavailable"));
+        }
+        self.rooms.history().claim(room, account, session, 0).await
+    }
+
+    /// What a session said last, up to a number, in order; what cannot be had is left out.
+    pub(super) async fn said(
+        &self,
+        room: &RoomName,
+        session: SessionId,
+        until_n: u64,
+        by_redis: bool,
+    ) -> Vec<Arc<Recorded>> {
+        let here = async {
+            if !self.may_ask_redis(by_redis).await {
+                return Vec::new();
+            }
+            let said = self.rooms.history().read_session(room, session, 0, REMEMBERED).await;
+            said.unwrap_or_default()
+        };
+        let (here, there) = tokio::join!(here, self.rooms.kept(session));
+        let kept = there.unwrap_or_default().into_iter();
+        let kept = kept.map(|text| Arc::new(Recorded { position: Position::default(), text }));
+        // What the room has it is not to be told again.
+        let all = kept.chain(here);
+        let by_number: BTreeMap<u64, Arc<Recorded>> =
+            all.map(|recorded| (recorded.text.label.n, recorded)).collect();
+        by_number.into_values().filter(|recorded| recorded.text.label.n <= until_n).collect()
+    }
+
+    /// What a mark says, if it was left by one of us.
+    pub(super) fn read(&self, session: SessionId, mark: Option<String>) -> Option<Bookmark> {
+        mark.and_then(|mark| Bookmark::open(&self.secrets, session, &mark))
+    }
+
+    fn later(&self, session: SessionId, marks: [Option<String>; 2]) -> Option<Bookmark> {
+        let bookmarks = marks.into_iter().filter_map(|mark| self.read(session, mark));
+        bookmarks.max_by_key(Bookmark::order)
+    }
+}
+
+fn unknown(is_certain: bool) -> Error {
+    if is_certain {
+        let text = "the session is not known any more: start a new one";
+        return Error::new(ErrorKind::NotFound, text);
+    }
+    Error::new(ErrorKind::DependencyUnavailable, "nobody can tell where the session stands now")
+}
