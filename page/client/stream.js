@@ -12,7 +12,7 @@ const ANSWER_MS = 10_000;
 const START_ATTEMPTS = 6;
 /** The first wait after a refusal is longer than after a lost connection. */
 const FIRST_WAIT_STEP = 2;
-export const STOP_MS = 30_000;
+export const STOP_MS = 45_000;
 /** Longer than a session waits for its client, in seconds; and a fair share of a tab's memory. */
 export const BOUNDS = { seconds: 120, bytes: 8 * 1024 * 1024 };
 /** Where the service does not say how long a session waits. */

@@ -16,8 +16,9 @@ use crate::{
     telemetry::{log_patterns, metrics::label},
 };
 
-/// How long the last words may take once no more audio comes.
-const FINISHING: Duration = Duration::from_secs(30);
+/// How long the last words may take once no more audio comes: all that is kept of it, said again at
+/// 1.25 times real time, and the time to find somebody who hears it.
+const FINISHING: Duration = Duration::from_secs(40);
 /// How long a client whose connection broke is waited for, before its last word is taken for whole.
 const BACK_WITHIN: Duration = Duration::from_secs(5);
 /// How long they may take where another owner waits.

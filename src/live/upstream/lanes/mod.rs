@@ -53,7 +53,7 @@ const AWAY: Duration = Duration::from_secs(20);
 /// Audio that was let go of is declared in pieces of at most this length.
 const LOST_MS: u64 = 10_000;
 /// How long the last words may take: less than the session waits for them.
-const FINISHING: Duration = Duration::from_secs(27);
+const FINISHING: Duration = Duration::from_secs(37);
 
 /// What is to be done.
 #[derive(Debug)]
