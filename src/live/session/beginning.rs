@@ -153,6 +153,13 @@ impl Session {
         (self.meter, self.books) = (Some(meter), Some(books));
     }
 
+    /// Tells what its client lost before it went on with the session, whether audio follows or not.
+    pub(super) fn tell_client_gap(&mut self) {
+        if let Some((from_ms, to_ms)) = self.beginning.gap.take() {
+            self.gap(from_ms, to_ms, "client_buffer");
+        }
+    }
+
     /// The way into the room, with what was said before in mind.
     fn publisher(&mut self) -> Option<Publisher> {
         let claim = self.beginning.claim.clone()?;

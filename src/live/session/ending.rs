@@ -112,15 +112,16 @@ impl Session {
     /// A session that was taken over and has no more audio: what was left of it is all there is.
     pub(super) async fn end_unused(mut self) -> (Outcome, Option<Receipt>) {
         let stopped = self.inbox.close(Ending::Parked) == Ending::Stopped;
+        let has_gap = self.beginning.gap.is_some();
         self.open_books();
+        self.tell_client_gap();
+        let covered_ms = self.beginning.stands.covered_ms;
         if stopped {
-            let covered_ms = self.beginning.stands.covered_ms;
             return Box::pin(self.end(Outcome::Finished, covered_ms)).await;
         }
         let mut stands = self.beginning.stands.clone();
-        if let Some((from_ms, to_ms)) = self.beginning.gap.take() {
-            self.gap(from_ms, to_ms, "client_buffer");
-            let Bookmark { n, course, lost, .. } = self.bookmark(to_ms);
+        if has_gap {
+            let Bookmark { n, course, lost, .. } = self.bookmark(covered_ms);
             stands = Bookmark { n, course, lost, ..stands };
         }
         if let Some(herald) = self.herald.take() {

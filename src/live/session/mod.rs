@@ -192,9 +192,7 @@ impl Session {
         };
         let account = self.caller.principal.account();
         upstream.borrow_from(Spare { slots: self.service.upstream_slots.clone(), account });
-        if let Some((from_ms, to_ms)) = self.beginning.gap.take() {
-            self.gap(from_ms, to_ms, "client_buffer");
-        }
+        self.tell_client_gap();
         self.place.keep(first, self.service.lineup.takers(&self.options.stream));
         let outcome = self.turns(&mut upstream).await;
         let covered_ms = upstream.covered_ms();
