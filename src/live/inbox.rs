@@ -132,7 +132,7 @@ impl Inbox {
             return Err(Refused::Full);
         }
         let seq = state.next_seq;
-        state.next_seq += 1;
+        state.next_seq = seq.saturating_add(1);
         state.bytes += bytes.len();
         state.chunks.push_back(AudioChunk { seq, bytes, received_at });
         drop(state);

@@ -58,6 +58,8 @@ use crate::{
 /// The path of both doorways: the Socket.IO namespace and the raw WebSocket's route.
 pub const PATH: &str = "/audio-stream";
 
+/// Numbers of clients are below it: those, every client and every script reads as they were written.
+const GREATEST: u64 = 1 << 53;
 /// How long a credential may take to be verified at a door.
 const AUTHENTICATION: Duration = Duration::from_secs(5);
 

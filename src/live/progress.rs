@@ -93,7 +93,8 @@ impl Progress {
 
     /// Notes so much audio that has no transcript, in milliseconds.
     pub fn lose(&mut self, lost_ms: u64, reason: &str) {
-        *self.lost.entry(reason.to_owned()).or_default() += lost_ms;
+        let lost = self.lost.entry(reason.to_owned()).or_default();
+        *lost = lost.saturating_add(lost_ms);
     }
 
     /// Where the session stands once everything up to `covered_ms` is told.

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    LiveService,
+    GREATEST, LiveService,
     bookmark::{Bookmark, Resumable, Standing},
     wire::Report,
 };
@@ -21,6 +21,8 @@ use crate::{
 const PATIENCE: Duration = Duration::from_millis(1500);
 /// How often it is looked whether it has.
 const LOOK: Duration = Duration::from_millis(30);
+/// The longest stretch of audio that a client may have lost, in milliseconds.
+const LONGEST_GAP_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// What a client asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,22 +77,33 @@ pub struct Resumption {
 impl Wanted {
     /// Reads the payload of `resume`.
     pub fn read(payload: &Map<String, Value>) -> Result<Self, Error> {
-        let number = |name: &str| payload.get(name).and_then(Value::as_u64);
+        let strange = |name: &str| Error::invalid(format!("{name} is no number below 2^53"));
+        let number = |name: &str| match payload.get(name).filter(|value| !value.is_null()) {
+            None => Ok(None),
+            Some(value) => {
+                let number = value.as_u64().filter(|number| *number < GREATEST);
+                number.map(Some).ok_or_else(|| strange(name))
+            }
+        };
         let text = |name: &str| payload.get(name).and_then(Value::as_str);
         let lacks = |name: &str| Error::invalid(format!("resume needs {name}"));
         let session = text("session_id").and_then(|id| id.parse().ok());
         Ok(Self {
             session: session.map(SessionId).ok_or_else(|| lacks("session_id"))?,
             token: text("resume_token").ok_or_else(|| lacks("resume_token"))?.to_owned(),
-            next_seq: number("next_seq").ok_or_else(|| lacks("next_seq"))?,
-            last_n: number("last_n").ok_or_else(|| lacks("last_n"))?,
-            oldest: number("first_seq").zip(number("first_ms")),
+            next_seq: number("next_seq")?.ok_or_else(|| lacks("next_seq"))?,
+            last_n: number("last_n")?.ok_or_else(|| lacks("last_n"))?,
+            oldest: number("first_seq")?.zip(number("first_ms")?),
         })
     }
 
     /// Moves on over audio that the client no longer has; where it lay.
     pub fn move_on(&self, stands: &mut Bookmark) -> Result<Option<(u64, u64)>, Error> {
         let oldest = self.oldest.filter(|(seq, _)| *seq > stands.next_seq);
+        let farthest_ms = stands.covered_ms.saturating_add(LONGEST_GAP_MS);
+        if oldest.is_some_and(|(_, start_ms)| start_ms > farthest_ms) {
+            return Err(Error::invalid("first_ms is more than a day beyond what was transcribed"));
+        }
         let gap = oldest.map(|(seq, start_ms)| {
             let from_ms = stands.covered_ms;
             (stands.next_seq, stands.next_seq_ms) = (seq, start_ms);

@@ -62,7 +62,8 @@ impl Timeline {
         if self.chunks.len() == BOUND {
             self.let_go();
         }
-        let next = Place { seq: chunk.seq + 1, start_ms: end_ms, start_bytes: end_bytes };
+        let next =
+            Place { seq: chunk.seq.saturating_add(1), start_ms: end_ms, start_bytes: end_bytes };
         self.chunks.push_back(Placed { end_ms, next, received_at: chunk.received_at });
         end_ms
     }

@@ -147,6 +147,16 @@ fn switch(key: &str, subprotocol: Option<&'static str>) -> Response {
     response
 }
 
+/// A client that is gone with the task of its socket, be it that this panics: its session and its
+/// seats must not outlive it.
+struct Presence(Client);
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        self.0.gone();
+    }
+}
+
 async fn serve(service: LiveService, caller: Caller, standing: Standing, upgrade: OnUpgrade) {
     let Ok(Ok(upgraded)) = timeout(SILENCE, upgrade).await else {
         service.metrics.sockets_refused.add(1, &[label("door", DOOR), label("reason", "upgrade")]);
@@ -160,18 +170,19 @@ async fn serve(service: LiveService, caller: Caller, standing: Standing, upgrade
         .max_frame_size(Some(MAX_MESSAGE_BYTES));
     let io = TokioIo::new(upgraded);
     let socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
-    let client = Client::new(service, caller, standing);
+    let present = Presence(Client::new(service, caller, standing));
+    let client = &present.0;
     client.greet();
     let (mut sink, mut stream) = socket.split();
     let ended = tokio::select! {
-        ended = read(&client, &mut stream) => ended,
-        ended = write(&client, &mut sink) => ended,
-        close = guard::watch(&client) => {
+        ended = read(client, &mut stream) => ended,
+        ended = write(client, &mut sink) => ended,
+        close = guard::watch(client) => {
             client.log_close(close.code(), close.reason());
             Some(frame(close))
         }
     };
-    client.gone();
+    drop(present);
     // A peer that is gone needs no goodbye, and one that reads nothing gets none.
     let _gone = timeout(GOODBYE, part(sink, stream, ended)).await;
 }

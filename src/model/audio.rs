@@ -120,7 +120,7 @@ impl RawFormat {
     pub fn ms_to_bytes(&self, ms: u64) -> Option<u64> {
         let frame = self.frame_bytes()?;
         let frames = ms.saturating_mul(u64::from(self.sample_rate)).div_ceil(1000);
-        Some(frames * frame)
+        Some(frames.saturating_mul(frame))
     }
 }
 

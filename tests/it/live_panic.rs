@@ -25,6 +25,8 @@ use crate::{
 
 /// The key of somebody else.
 const OTHER: &str = "a-static-key-of-somebody-else";
+/// What a door logs of audio with nothing in it.
+const EMPTY: &str = "Empty audio chunk received";
 
 /// A log that panics once, in the task that writes a certain line: nothing in the service is made to
 /// fail, and no other task of it is touched.
@@ -116,4 +118,19 @@ async fn only_the_session_that_panics_is_restarted() {
     let is_billed = async || app.sql::<Option<i64>>(billed).await == Some(6000);
     testkit::wait_until("both to be billed once", LONG, is_billed).await.expect("billed");
     assert_eq!(app.metric("live_sessions", &[]), 0);
+}
+
+/// On one thread, whose log is the trap: a door that panics takes its session and its place along.
+#[tokio::test]
+async fn a_door_that_panics_leaves_nothing_behind() {
+    let trap = Arc::new(Trap { line: EMPTY, armed: AtomicBool::new(true) });
+    let _log = tracing::subscriber::set_default(trap.clone());
+    let app = Setup::new().deepgram(numbered()).start().await;
+    let (mut socket, _) = begin(&app, &app.token(), NumberedAudio::linear16(1, 1)).await;
+    oracle::listen_raw(&mut socket, LONG, |it| it["is_final"] == true).await;
+    assert_eq!((app.metric("sockets", &[]), app.metric("live_sessions", &[])), (1, 1));
+    socket.send_binary(Vec::new()).await.expect("sent");
+    let gone = async || app.metric("sockets", &[]) == 0 && app.metric("live_sessions", &[]) == 0;
+    testkit::wait_until("the socket to be forgotten", LONG, gone).await.expect("forgotten");
+    assert!(!trap.armed.load(Ordering::SeqCst));
 }

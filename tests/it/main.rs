@@ -45,6 +45,7 @@ mod polling;
 mod real_speech;
 mod redis_rights;
 mod resume;
+mod resume_bounds;
 mod resume_parked;
 mod resume_stopped;
 mod rooms;

@@ -4,12 +4,10 @@ use secrecy::SecretString;
 use serde_json::{Map, Value};
 
 use crate::{
+    live::GREATEST,
     model::{Error, SessionId},
     rooms::{Cursor, Label, Position, RoomName},
 };
-
-/// The greatest number that every client and every script reads as it was written.
-const GREATEST: u64 = 1 << 53;
 
 /// What is asked for.
 #[derive(Debug)]

@@ -94,7 +94,7 @@ pub struct Report {
 impl Report {
     /// What becomes of audio that came in and is done with up to there, with what was lost of it.
     pub fn of(received_ms: u64, covered_ms: u64, lost: BTreeMap<String, u64>) -> Self {
-        let lost_ms: u64 = lost.values().sum();
+        let lost_ms = lost.values().fold(0_u64, |sum, ms| sum.saturating_add(*ms));
         Self {
             received_ms: received_ms.max(covered_ms),
             transcribed_ms: covered_ms.saturating_sub(lost_ms),
