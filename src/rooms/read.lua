@@ -41,10 +41,11 @@ local function rest(status, from)
   return answer(status, redis.call('XREVRANGE', history, '+', from, 'COUNT', limit), true)
 end
 
--- The newest entry that `is` says yes to, and nothing if there is none.
+-- The newest entry that `is` says yes to, and nothing if there is none among the newest 1000: Redis
+-- does nothing else meanwhile, and whoever is that far behind begins afresh.
 local function find(is)
   local from = '+'
-  while true do
+  for _ = 1, 5 do
     local page = redis.call('XREVRANGE', history, from, '-', 'COUNT', 200)
     if #page == 0 then
       return nil
@@ -56,6 +57,7 @@ local function find(is)
     end
     from = '(' .. page[#page][1]
   end
+  return nil
 end
 
 local last = redis.call('XREVRANGE', history, '+', '-', 'COUNT', 1)[1]

@@ -54,7 +54,11 @@ fn cursor(fields: &Map<String, Value>) -> Result<Cursor, Error> {
         Some(id) => {
             let id = id.as_str().and_then(|id| id.parse().ok());
             let id = id.ok_or_else(|| Error::invalid("resume.session_id is no session's id"))?;
-            Some(Label { session: SessionId(id), n: number("n")? })
+            let n = number("n")?;
+            if n == 0 {
+                return Err(Error::invalid("resume.n is the number of a final: 1 or more"));
+            }
+            Some(Label { session: SessionId(id), n })
         }
     };
     Ok(Cursor { position, last })
@@ -91,6 +95,7 @@ mod tests {
             json!({"room": "a", "resume": {"epoch": 5, "offset": 1u64 << 53}}),
             json!({"room": "a", "resume": {"epoch": 5, "offset": 7, "session_id": "x"}}),
             json!({"room": "a", "resume": {"epoch": 5, "offset": 7, "session_id": id}}),
+            json!({"room": "a", "resume": {"epoch": 5, "offset": 7, "session_id": id, "n": 0}}),
         ] {
             assert!(read(bad.clone()).is_err(), "{bad}");
         }

@@ -175,6 +175,24 @@ async fn a_lost_end_begins_a_new_epoch_with_everything() {
     assert_eq!(found(read(&here, Cursor::default()).await), upwards(1..=6));
 }
 
+/// Redis does nothing else while it looks, so it does not look far.
+#[tokio::test]
+async fn what_was_seen_is_looked_for_among_the_last_thousand() {
+    let server = process::Redis::start().unwrap();
+    let (here, session) = (replica(&server).await, session());
+    let claim = claim(&here, session).await;
+    let history = here.rooms.history();
+    stored(history.append(&claim, NEW, false, &texts(session, 1..=1200), "").await.unwrap());
+    let seen =
+        |n| Cursor { position: Position { epoch: 5, offset: n }, last: Some(Label { session, n }) };
+    assert_eq!(found(read(&here, seen(201)).await), upwards(202..=1200));
+    for far in [1, 200] {
+        let read = read(&here, seen(far)).await;
+        let Read::NotRecovered { reason: Reason::EpochGone, rest } = read else { panic!("{far}") };
+        assert_eq!(rest.last().map(|last| last.text.label.n), Some(1200), "it begins afresh");
+    }
+}
+
 #[tokio::test]
 async fn what_cannot_be_told_again_is_a_hole_that_is_told() {
     let server = process::Redis::start().unwrap();
