@@ -166,6 +166,11 @@ impl Keys {
         format!("{}:share:{id}", self.prefix)
     }
 
+    /// The share tokens of an account, by when each ends.
+    pub fn shares_of(&self, account: &str) -> String {
+        format!("{}:shares:{account}", self.prefix)
+    }
+
     /// Usage that waits for Postgres, sealed.
     pub fn usage_waiting(&self) -> String {
         format!("{}:{{usage}}:waiting", self.prefix)

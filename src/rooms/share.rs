@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
-use fred::{interfaces::KeysInterface, types::Expiration};
+use fred::{
+    interfaces::{KeysInterface, SortedSetsInterface},
+    types::{Expiration, scripts::Script},
+};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -23,6 +26,10 @@ use crate::{
 const NAME: &str = "room";
 /// Longer texts are no tokens.
 const LONGEST: usize = 2048;
+/// Tokens that one account may have at once.
+const MOST: i64 = 100;
+/// How long Redis may take to count them.
+const DEADLINE: Duration = Duration::from_secs(2);
 
 /// What a token says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,11 +50,13 @@ pub struct Shares {
     redis: Redis,
     secrets: Secrets,
     revocations: Revocations,
+    note: Script,
 }
 
 impl Shares {
     pub(super) fn new(redis: Redis, secrets: Secrets, revocations: Revocations) -> Self {
-        Self { redis, secrets, revocations }
+        let note = Script::from_lua(include_str!("share.lua"));
+        Self { redis, secrets, revocations, note }
     }
 
     /// Who tells that a token was taken back.
@@ -55,7 +64,8 @@ impl Shares {
         &self.revocations
     }
 
-    /// A token for a room, in the name of its account. Fails while Redis is away.
+    /// A token for a room, in the name of its account. Fails while Redis is away, and with `conflict`
+    /// where the account has as many as it may.
     pub async fn issue(
         &self,
         room: &RoomName,
@@ -72,11 +82,25 @@ impl Shares {
             Error::new(ErrorKind::Internal, "Internal server error").because(error)
         })?;
         let (key, life_ms) = (self.key(share.id), life.as_millis().max(1) as i64);
+        self.count(&share, life_ms).await?;
         let life = Some(Expiration::PX(life_ms));
         let kept: Result<(), _> =
             self.redis.client().set(key, sealed.clone(), life, None, false).await;
         kept.map_err(unavailable)?;
         Ok((URL_SAFE_NO_PAD.encode(sealed).into(), share))
+    }
+
+    /// Counts one more token of an account, before it is given out.
+    async fn count(&self, share: &Share, life_ms: i64) -> Result<(), Error> {
+        let keys = vec![self.redis.keys().shares_of(&share.account)];
+        let arguments = vec![share.id.to_string().into(), life_ms.into(), MOST.into()];
+        let noted: i64 =
+            self.redis.run(&self.note, DEADLINE, keys, arguments).await.map_err(unavailable)?;
+        if noted == 1 {
+            return Ok(());
+        }
+        let text = format!("an account has at most {MOST} share tokens: take one back first");
+        Err(Error::new(ErrorKind::Conflict, text))
     }
 
     /// What a token says, if it holds; while Redis is away nobody can tell.
@@ -100,6 +124,12 @@ impl Shares {
         }
         let gone: Result<(), _> = self.redis.client().del(self.key(id)).await;
         gone.map_err(unavailable)?;
+        let (of, member) = (self.redis.keys().shares_of(account), id.to_string());
+        let uncounted: Result<(), _> = self.redis.client().zrem(of, member).await;
+        if let Err(error) = uncounted {
+            // Gone it is, and counted until it would have ended.
+            tracing::debug!("a share token that was taken back is still counted: {error}");
+        }
         self.revocations.announce(&Revoked::Share(id.to_string())).await;
         Ok(true)
     }

@@ -4,6 +4,29 @@ use super::*;
 use crate::model::ErrorKind;
 
 #[tokio::test]
+async fn an_account_has_so_many_tokens_at_once() {
+    let server = process::Redis::start().unwrap();
+    let replica = replica(&server).await;
+    let shares = replica.rooms.shares();
+    let short = Duration::from_millis(1);
+    shares.issue(&room(), ACCOUNT, short).await.unwrap();
+    let ended = async || server.command(&["EXISTS", "test:shares:user:7"]).unwrap() == ":0\r\n";
+    until("the short one to end", SOON, ended).await;
+    let mut ids = Vec::new();
+    for _ in 0..100 {
+        ids.push(shares.issue(&room(), ACCOUNT, LIFE).await.unwrap().1.id);
+    }
+    let refused = shares.issue(&room(), ACCOUNT, LIFE).await.unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::Conflict, "{refused}");
+    assert!(shares.issue(&room(), "user:8", LIFE).await.is_ok(), "another's are its own");
+    assert!(shares.revoke(&room(), ACCOUNT, ids[0]).await.unwrap());
+    assert!(shares.issue(&room(), ACCOUNT, LIFE).await.is_ok(), "one was taken back");
+    let life_ms: u128 =
+        server.command(&["PTTL", "test:shares:user:7"]).unwrap()[1..].trim().parse().unwrap();
+    assert!(life_ms > 0 && life_ms <= LIFE.as_millis());
+}
+
+#[tokio::test]
 async fn a_token_opens_its_room_until_it_is_taken_back() {
     let mut server = process::Redis::start().unwrap();
     let (one, other) = (replica(&server).await, replica(&server).await);
