@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::wire::Report;
+use super::{options, wire::Report};
 use crate::{
     auth::{Principal, Purpose, Secrets, is_same_account},
     model::{RawFormat, SessionId},
@@ -16,8 +16,10 @@ use crate::{
 
 /// What all resume tokens are sealed under.
 const NAME: &str = "live";
-/// Longer texts are no tokens.
-const LONGEST: usize = 8192;
+/// What a token says beside the options, in bytes.
+const FACTS: usize = 4 * 1024;
+/// Longer texts are no tokens: base64 makes four bytes of three.
+const LONGEST: usize = (options::MAX_BYTES + FACTS) / 3 * 4;
 
 /// What became of a session, as far as its owner got.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -19,6 +19,7 @@ use serde_json::{Map, Value};
 
 use super::{
     LiveService,
+    allowance::Allowance,
     audience::Audience,
     caller::Caller,
     inbox::{Ending, Inbox, Refused},
@@ -51,9 +52,11 @@ pub struct Client {
     /// Whether the client knows that it has no session.
     told_not_ready: Arc<AtomicBool>,
     turned_away: Arc<TurnedAway>,
+    starts: Arc<Mutex<Allowance>>,
     unresumed: Arc<Unresumed>,
-    /// What the log knows of: empty, undecodable, unasked audio; a session that was refused.
-    complained: Arc<[AtomicBool; 4]>,
+    /// What the log knows of: empty, undecodable, unasked audio; a session that was refused; a stop
+    /// of nothing; a language that nobody knows.
+    complained: Arc<[AtomicBool; 6]>,
 }
 
 enum Phase {
@@ -96,6 +99,7 @@ impl Client {
             told_overloaded: Arc::default(),
             told_not_ready: Arc::default(),
             turned_away: Arc::default(),
+            starts: Arc::default(),
             unresumed: Arc::default(),
             complained: Arc::default(),
         }
@@ -235,7 +239,8 @@ impl Client {
             Phase::Stopping(_) | Phase::Resuming => {}
             Phase::Fresh | Phase::Stopped => {
                 *phase = Phase::Stopped;
-                log_patterns::stop_without_session(&self.caller.principal.subject);
+                let user = &self.caller.principal.subject;
+                self.complain(4, || log_patterns::stop_without_session(user));
                 self.outbox.push(self.stopped(None, None));
             }
         }

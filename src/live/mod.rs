@@ -1,5 +1,6 @@
 //! Real-time audio: two doorways, one session behind both.
 
+mod allowance;
 mod arguments;
 pub mod audience;
 mod bookmark;

@@ -30,8 +30,13 @@ pub const NAMES: [&str; 20] = [
     "utterance_end_ms",
     "store",
     "room",
-    "timestamp",
+    IGNORED,
 ];
+
+/// What clients of the original may send, and nobody reads.
+const IGNORED: &str = "timestamp";
+/// The most that a session's options may be, in bytes of JSON.
+pub const MAX_BYTES: usize = 16 * 1024;
 
 /// Options that not every provider understands.
 const HINTS: [&str; 4] = ["diarize", "multichannel", "numerals", "profanity_filter"];
@@ -86,6 +91,23 @@ pub struct Options {
     pub fell_back_from: Option<String>,
 }
 
+/// Options as a session remembers them: without what is ignored.
+pub fn lasting(given: &Map<String, Value>) -> Map<String, Value> {
+    let counts = given.iter().filter(|(name, _)| *name != IGNORED);
+    counts.map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+/// What a session remembers is sent to its client, and comes back: it has a size.
+fn sized(given: &Map<String, Value>) -> Result<(), Refusal> {
+    let bytes = serde_json::to_string(&lasting(given)).map_or(usize::MAX, |json| json.len());
+    if bytes <= MAX_BYTES {
+        return Ok(());
+    }
+    let mut refusal = Refusal::new("options", json!({ "max_bytes": MAX_BYTES }));
+    refusal.message = format!("the options are more than {MAX_BYTES} bytes of JSON");
+    Err(refusal)
+}
+
 /// Reads options for a session of `live`, with the socket's language where none is given.
 pub fn parse(
     given: &Map<String, Value>,
@@ -98,6 +120,7 @@ pub fn parse(
             format!("unknown option {}", unknown.chars().take(40).collect::<String>());
         return Err(refusal);
     }
+    sized(given)?;
     let (language, fell_back_from) = language(given, socket);
     let model = model(given, live)?;
     heard(language, model.as_deref(), live)?;

@@ -22,6 +22,7 @@ mod limits_leases;
 mod limits_requests;
 mod listener;
 mod live_admission;
+mod live_bounds;
 mod live_containers;
 mod live_doors;
 mod live_drain;

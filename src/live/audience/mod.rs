@@ -11,7 +11,6 @@ mod watching;
 use std::{
     collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
 };
 
 use serde::Serialize;
@@ -22,6 +21,7 @@ pub use link::Links;
 use wanted::Wanted;
 
 use super::{
+    allowance::Allowance,
     client::Client,
     wire::{Event, Failure, Joined},
 };
@@ -33,9 +33,6 @@ use crate::{
 
 /// Rooms that one socket may watch.
 const MOST: usize = 8;
-/// How often a socket may ask for a room over a long time, and how many times at once.
-const PACE: Duration = Duration::from_millis(500);
-const BURST: u32 = 16;
 
 /// The places of one socket before rooms.
 #[derive(Debug, Default)]
@@ -45,8 +42,7 @@ pub struct Audience(Mutex<State>);
 struct State {
     seats: HashMap<RoomName, Seat>,
     numbers: u64,
-    /// When the joins so far are paid for.
-    paid_at: Option<Instant>,
+    joins: Allowance,
     closed: bool,
 }
 
@@ -109,13 +105,7 @@ impl Audience {
             let text = format!("a socket watches at most {MOST} rooms: leave one first");
             return refuse(ErrorKind::Conflict, &text);
         }
-        let now = Instant::now();
-        let paid_at = state.paid_at.map_or(now, |paid_at| paid_at.max(now)) + PACE;
-        if paid_at > now + PACE * BURST {
-            let text = "rooms are joined too often on this socket";
-            return Err(Error::new(ErrorKind::RateLimited, text).after(PACE));
-        }
-        state.paid_at = Some(paid_at);
+        state.joins.take("rooms are joined too often on this socket")?;
         state.numbers += 1;
         let (number, left) = (state.numbers, CancellationToken::new());
         let seat = Seat { room: room.clone(), number, left };

@@ -3,7 +3,7 @@
 use std::{
     future::Future,
     panic::AssertUnwindSafe,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, PoisonError, atomic::Ordering},
 };
 
 use futures_util::FutureExt;
@@ -46,9 +46,10 @@ impl Client {
             }
         };
         if let Some(wanted) = &options.fell_back_from {
-            log_patterns::language_fell_back(&self.caller.principal.subject, wanted);
+            let user = &self.caller.principal.subject;
+            self.complain(5, || log_patterns::language_fell_back(user, wanted));
         }
-        if let Err(error) = self.may_begin() {
+        if let Err(error) = self.may_begin().and_then(|()| self.take_start()) {
             self.fail(&error);
             return None;
         }
@@ -75,13 +76,20 @@ impl Client {
         self.service.welcome()
     }
 
+    /// One more session on this socket: each costs memory, and lines in the log.
+    fn take_start(&self) -> Result<(), Error> {
+        let mut starts = self.starts.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = starts.take("sessions are started too often on this socket");
+        taken.inspect_err(|_| self.told_not_ready.store(true, Ordering::Relaxed))
+    }
+
     fn announce(&self, plan: &Plan, given: &Map<String, Value>) {
         let facts = Resumable {
             session: plan.id,
             account: self.caller.principal.names(),
             room: plan.room.to_string(),
             language: self.caller.language.as_str().to_owned(),
-            given: given.clone(),
+            given: options::lasting(given),
         };
         let (provider, model) = self.service.lineup.expected(&plan.options.stream);
         self.outbox.push(Event::SessionStarted(SessionStarted {
