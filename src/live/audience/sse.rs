@@ -13,7 +13,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::Wanted;
+use super::{Wanted, wanted};
 use crate::{
     live::{
         LiveService,
@@ -124,6 +124,10 @@ fn id_of(Cursor { position, last }: Cursor) -> String {
 }
 
 fn read_id(id: &str) -> Option<Cursor> {
+    written(id).filter(wanted::is_plausible)
+}
+
+fn written(id: &str) -> Option<Cursor> {
     let Some((position, label)) = id.split_once('/') else {
         return Some(Cursor { position: id.parse().ok()?, last: None });
     };
@@ -274,6 +278,10 @@ mod tests {
         }
         for strange in ["", "x", "5", "5-7/", "5-7/x/3", "5-7/x", "-/-/-"] {
             assert_eq!(read_id(strange), None, "{strange}");
+        }
+        for strange in [0, 1 << 53] {
+            let last = Some(Label { n: strange, ..label });
+            assert_eq!(read_id(&id_of(Cursor { position, last })), None, "{strange}");
         }
     }
 

@@ -64,6 +64,13 @@ fn cursor(fields: &Map<String, Value>) -> Result<Cursor, Error> {
     Ok(Cursor { position, last })
 }
 
+/// Whether a position, and the number of the final there, can be meant.
+pub fn is_plausible(cursor: &Cursor) -> bool {
+    let Cursor { position, last } = cursor;
+    let n = last.map_or(1, |last| last.n);
+    position.epoch < GREATEST && position.offset < GREATEST && (1..GREATEST).contains(&n)
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
