@@ -13,7 +13,7 @@ use crate::{
     fleet::Fleet,
     lifecycle::Shutdown,
     limits::{Leases, Limits, Line, Slots},
-    live::{Lapses, LiveService, Owners, audience::Links},
+    live::{Lapses, LiveService, OpenSockets, Owners, audience::Links},
     model::Clock,
     postgres::Database,
     providers::{Lineup, Live, assemblyai::AssemblyAi, deepgram, deepgram::Deepgram},
@@ -100,11 +100,12 @@ impl App {
             checkpoint: config.live.checkpoint,
             leases,
             links: Links::default(),
+            sockets: OpenSockets::default(),
             upstream_slots: Slots::new(&lines(&config), &redis, &fleet, &metrics, &shutdown),
             slots: Arc::new(Semaphore::new(config.live.max_sessions)),
         };
-        let accounts = Accounts { auth: auth.clone(), limits: limits.clone(), door: door(&live) };
         Ok(Self {
+            accounts: Accounts { auth: auth.clone(), limits: limits.clone(), door: door(&live) },
             library: Library { auth: auth.clone(), transcripts },
             config,
             shutdown,
@@ -115,7 +116,6 @@ impl App {
             relay,
             auth,
             limits,
-            accounts,
             rooms,
             live,
             spans,

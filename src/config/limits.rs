@@ -3,8 +3,9 @@
 use super::{
     reader::Reader,
     variables::{
-        LIMIT_LIVE_SESSIONS, LIMIT_LIVE_SESSIONS_TOTAL, LIMIT_LOGINS, LIMIT_REFRESHES,
-        LIMIT_REGISTRATIONS, LIMIT_REQUESTS, LIMIT_SOCKET_OPENS, LIMIT_TRANSCRIPTIONS, Variable,
+        LIMIT_LIVE_SESSIONS, LIMIT_LIVE_SESSIONS_TOTAL, LIMIT_LOGINS, LIMIT_OPEN_SOCKETS,
+        LIMIT_REFRESHES, LIMIT_REGISTRATIONS, LIMIT_REQUESTS, LIMIT_SHARE_SOCKETS,
+        LIMIT_SOCKET_OPENS, LIMIT_TRANSCRIPTIONS, Variable,
     },
 };
 use crate::model::Plan;
@@ -57,6 +58,10 @@ pub struct LimitsConfig {
     pub transcriptions: Allowance,
     /// Sockets of a user a minute.
     pub socket_opens: Allowance,
+    /// Sockets of a user that are open at once on one replica.
+    pub open_sockets: Allowance,
+    /// Sockets by one share token that are open at once on one replica.
+    pub share_sockets: Allowance,
     /// Live sessions of a user at once.
     pub live_sessions: Allowance,
     /// Live sessions of all users at once.
@@ -75,6 +80,8 @@ impl LimitsConfig {
             requests: allowance(reader, &LIMIT_REQUESTS),
             transcriptions: allowance(reader, &LIMIT_TRANSCRIPTIONS),
             socket_opens: allowance(reader, &LIMIT_SOCKET_OPENS),
+            open_sockets: allowance(reader, &LIMIT_OPEN_SOCKETS),
+            share_sockets: for_everybody(reader, &LIMIT_SHARE_SOCKETS),
             live_sessions: allowance(reader, &LIMIT_LIVE_SESSIONS),
             live_sessions_total: for_everybody(reader, &LIMIT_LIVE_SESSIONS_TOTAL),
             logins: for_everybody(reader, &LIMIT_LOGINS),

@@ -149,6 +149,8 @@ const CASES: &[Case] = &[
     ("LIMIT_REQUESTS", "100,pro=300,legacy=unlimited", ANY),
     ("LIMIT_TRANSCRIPTIONS", "10,gold=5", ALLOWANCE),
     ("LIMIT_SOCKET_OPENS", "0", ALLOWANCE),
+    ("LIMIT_OPEN_SOCKETS", "0", ALLOWANCE),
+    ("LIMIT_SHARE_SOCKETS", "5,pro=6", LIMIT),
     ("LIMIT_LIVE_SESSIONS", "free=1", ALLOWANCE),
     ("LIMIT_LIVE_SESSIONS_TOTAL", "none", LIMIT),
     ("LIMIT_LOGINS", "5,pro=6", LIMIT),

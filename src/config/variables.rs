@@ -72,6 +72,8 @@ variables! {
         LIMIT_REQUESTS = "100", "REST requests of one user a minute: a number or `unlimited`, then exceptions by plan, such as `100,pro=300,legacy=unlimited`.";
         LIMIT_TRANSCRIPTIONS = "10,legacy=unlimited", "Transcriptions of one user a minute, in the same form.";
         LIMIT_SOCKET_OPENS = "60,legacy=unlimited", "Sockets that one user may open a minute, in the same form.";
+        LIMIT_OPEN_SOCKETS = "200,legacy=unlimited", "Sockets that one user may have open at once on one replica, in the same form.";
+        LIMIT_SHARE_SOCKETS = "1000", "Sockets that may be open at once on one replica by one share token: a number or `unlimited`.";
         LIMIT_LIVE_SESSIONS = "1,pro=5,enterprise=50,legacy=unlimited", "Live sessions of one user at once, in the same form.";
         LIMIT_LIVE_SESSIONS_TOTAL = "unlimited", "Live sessions of all users on all replicas at once: a number or `unlimited`.";
         LIMIT_LOGINS = "5", "Attempts to log in a minute, for each account and for each client address: a number or `unlimited`.";

@@ -36,6 +36,16 @@ impl Limits {
         Self { config: Arc::new(config), limiter }
     }
 
+    /// Sockets that an account of that plan may have open at once on one replica.
+    pub fn open_sockets(&self, plan: Plan) -> Option<u32> {
+        self.config.open_sockets.of(plan)
+    }
+
+    /// Sockets that may be open at once on one replica by one share token.
+    pub fn share_sockets(&self) -> Option<u32> {
+        self.config.share_sockets.of(Plan::default())
+    }
+
     /// Counts one act of a subject (an account, or the address of somebody unknown), or refuses it.
     /// Nothing where the plan sets no limit. Never fails: while Redis is away, this replica counts
     /// its share.

@@ -267,6 +267,7 @@ impl Client {
     pub fn retire(&self) {
         self.outbox.abandon();
         self.audience.close();
+        self.standing.leave();
         self.service.metrics.sockets.add(-1, &[label("door", self.caller.door)]);
     }
 

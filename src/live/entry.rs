@@ -5,7 +5,7 @@ use std::{net::IpAddr, pin::Pin};
 use secrecy::SecretString;
 use tokio::sync::broadcast;
 
-use super::{AUTHENTICATION, LiveService};
+use super::{AUTHENTICATION, LiveService, sockets::OpenSocket};
 use crate::{
     auth::{self, Principal, Revoked},
     limits::{LimitedAction, Verdict},
@@ -33,6 +33,8 @@ pub struct Admitted {
     pub share: Option<Share>,
     /// What was revoked since before they were verified, so that nothing falls between.
     pub revoked: broadcast::Receiver<Revoked>,
+    /// Counts the socket while it is open.
+    pub open: OpenSocket,
 }
 
 /// Why somebody may not.
@@ -70,7 +72,9 @@ impl LiveService {
                 principal
             }
         };
-        Ok(Admitted { principal, share: None, revoked })
+        let most = self.limits.open_sockets(principal.plan);
+        let open = self.sockets.open(principal.account(), most)?;
+        Ok(Admitted { principal, share: None, revoked, open })
     }
 
     /// Admits whoever has a share token and nothing else. Many may have the same one, so they are
@@ -85,7 +89,8 @@ impl LiveService {
         let principal = Principal::guest(share.id, share.expires_at);
         let network = network.map(|network| network.to_string()).unwrap_or_default();
         self.count(&format!("{}-{network}", principal.account()), &principal).await?;
-        Ok(Admitted { principal, share: Some(share), revoked })
+        let open = self.sockets.open(principal.account(), self.limits.share_sockets())?;
+        Ok(Admitted { principal, share: Some(share), revoked, open })
     }
 
     async fn count(&self, subject: &str, principal: &Principal) -> Result<(), Refusal> {

@@ -30,6 +30,7 @@ mod session;
 #[cfg(test)]
 mod simulation;
 pub mod socketio;
+mod sockets;
 mod splice;
 mod standing;
 mod timeline;
@@ -42,6 +43,7 @@ use std::{sync::Arc, time::Duration};
 
 pub use lapse::Lapses;
 pub use owners::Owners;
+pub use sockets::OpenSockets;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
@@ -111,6 +113,8 @@ pub struct LiveService {
     pub links: audience::Links,
     /// Who counts the connections to each provider, over all replicas.
     pub upstream_slots: Slots,
+    /// Who counts the sockets of each account on this replica.
+    pub sockets: OpenSockets,
     /// Sessions that may run on this replica.
     pub slots: Arc<Semaphore>,
 }

@@ -14,6 +14,7 @@ use tokio::sync::{broadcast, watch};
 use super::{
     client::Client,
     entry::Admitted,
+    sockets::OpenSocket,
     wire::{Authenticated, Close, Event},
 };
 use crate::{
@@ -30,6 +31,7 @@ pub struct Standing {
     revoked: Mutex<Option<broadcast::Receiver<Revoked>>>,
     verifying: AtomicBool,
     parting: OnceLock<Close>,
+    open: Mutex<Option<OpenSocket>>,
 }
 
 impl Standing {
@@ -40,6 +42,7 @@ impl Standing {
             revoked: Mutex::new(Some(admitted.revoked)),
             verifying: AtomicBool::new(false),
             parting: OnceLock::new(),
+            open: Mutex::new(Some(admitted.open)),
         }
     }
 
@@ -67,6 +70,11 @@ impl Standing {
     /// Everything that is revoked from the admission on; there is one listener.
     pub fn revoked(&self) -> Option<broadcast::Receiver<Revoked>> {
         self.revoked.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// The socket is gone, though what it began may go on.
+    pub fn leave(&self) {
+        drop(self.open.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
     /// Notes that the socket is about to be closed, and with what.

@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use serde_json::{Value, json};
+use testkit::raw_ws::{RawSocket, Refused};
 use tracing::{
     Event, Metadata, Subscriber,
     field::{Field, Visit},
@@ -115,6 +116,35 @@ async fn one_socket_starts_so_many_sessions_at_once_and_then_a_few() {
             == "session_started"
     };
     testkit::wait_until("another start to be taken", SOON, again).await.expect("started");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_and_a_share_have_so_many_sockets_open_at_once() {
+    let limits = Setup::new().with("LIMIT_OPEN_SOCKETS", "2").with("LIMIT_SHARE_SOCKETS", "1");
+    let app = limits.start().await;
+    let url = format!("{}/audio-stream", app.url());
+    let shares = app.running.app.rooms.shares();
+    let room = "stage".parse().expect("a name");
+    let share = shares.issue(&room, "user-8", SOON).await.expect("a token").0;
+    let share = secrecy::ExposeSecret::expose_secret(&share).to_owned();
+    let bearer = format!("Bearer {}", app.token());
+    let first = app.socketio().await;
+    for (header, room_for) in [(("authorization", bearer), 1), (("x-share-token", share), 1)] {
+        let header = (header.0, header.1.as_str());
+        let mut open = Vec::new();
+        for _ in 0..room_for {
+            open.push(RawSocket::connect(&url, &[header]).await.expect("admitted"));
+        }
+        let refused = RawSocket::connect(&url, &[header]).await.expect_err("one too many");
+        let refused = refused.downcast_ref::<Refused>().expect("a refusal");
+        assert_eq!(refused.status, 429, "{header:?}");
+        drop(open);
+        let again = async || RawSocket::connect(&url, &[header]).await.is_ok();
+        testkit::wait_until("room for another", SOON, again).await.expect("admitted");
+    }
+    drop(first);
+    let left = async || app.metric("sockets", &[]) == 0;
+    testkit::wait_until("every socket to be forgotten", SOON, left).await.expect("forgotten");
 }
 
 /// On one thread, whose log is counted.

@@ -128,6 +128,7 @@ impl Cluster {
             .with("AUTH0_AUDIENCE", AUDIENCE)
             .with("LIMIT_LIVE_SESSIONS", "unlimited")
             .with("LIMIT_SOCKET_OPENS", "unlimited")
+            .with("LIMIT_OPEN_SOCKETS", "unlimited")
             .with("DRAIN_SECONDS", "10")
             .with("LOG_LEVEL", "DEBUG");
         for (name, value) in more {

@@ -12,7 +12,7 @@ const LIMIT: &str = "a number from 1 to 1000000 or unlimited";
 const ENVIRONMENTS: &str = "one of development, dev, local, test, testing, production, prod";
 
 /// A variable, a value that it must not have, and what the sentence says of it.
-const ROWS: [(&str, &str, &str); 62] = [
+const ROWS: [(&str, &str, &str); 64] = [
     ("ENVIRONMENT", "staging", ENVIRONMENTS),
     ("FLASK_ENV", "productoin", ENVIRONMENTS),
     ("PORT", "http", "a whole number from 0 to 65535"),
@@ -36,6 +36,8 @@ const ROWS: [(&str, &str, &str); 62] = [
     ("LIMIT_REQUESTS", "100/min", ALLOWANCE),
     ("LIMIT_TRANSCRIPTIONS", "10,gold=5", ALLOWANCE),
     ("LIMIT_SOCKET_OPENS", "0", ALLOWANCE),
+    ("LIMIT_OPEN_SOCKETS", "0", ALLOWANCE),
+    ("LIMIT_SHARE_SOCKETS", "1,pro=2", LIMIT),
     ("LIMIT_LIVE_SESSIONS", "free=1", ALLOWANCE),
     ("LIMIT_LIVE_SESSIONS_TOTAL", "1,pro=2", LIMIT),
     ("LIMIT_LOGINS", "five", LIMIT),
