@@ -1,6 +1,6 @@
 //! Joins the texts of connections where their audio meets: each word once.
 
-use crate::model::{Segment, Word};
+use crate::model::{Segment, Timing, Word};
 
 /// The part of a segment that lies after `covered_ms`, if any of it does.
 ///
@@ -28,9 +28,17 @@ pub struct Edge(Option<u64>);
 impl Edge {
     /// The part of a final that this owner tells: nothing from the first word on that ends after
     /// `until_ms`, nor of any final that follows.
+    ///
+    /// Where times are estimated nobody knows which word that is: such a final is left whole, and
+    /// so is one that was forced, since the speaker may not have come to its end.
     pub fn keep(&mut self, mut segment: Segment, until_ms: u64) -> Option<Segment> {
         if self.0.is_some() {
             return None;
+        }
+        if segment.timing == Timing::Estimated {
+            let is_whole = segment.end_ms <= until_ms && !segment.from_finalize;
+            self.0 = (!is_whole).then_some(segment.start_ms);
+            return is_whole.then_some(segment);
         }
         let Some(at) = segment.words.iter().position(|word| word.end_ms > until_ms) else {
             return Some(segment);
@@ -129,6 +137,20 @@ mod tests {
         assert_eq!(keep(900), (Some(("one two".into(), 1000)), u64::MAX));
         assert_eq!(keep(899), (Some(("one".into(), 500)), 500));
         assert_eq!(keep(399), (None, 0));
+    }
+
+    #[test]
+    fn a_final_whose_times_are_estimated_is_left_whole() {
+        let keep = |segment, until_ms| {
+            let mut edge = Edge::default();
+            let segment = Segment { start_ms: 100, timing: Timing::Estimated, ..segment };
+            (edge.keep(segment, until_ms).map(|kept| kept.transcript), edge.cap(u64::MAX))
+        };
+        assert_eq!(keep(segment(), 1000), (Some("one two".into()), u64::MAX));
+        // Also if its words are thought to end before.
+        assert_eq!(keep(segment(), 999), (None, 100));
+        let forced = Segment { from_finalize: true, ..segment() };
+        assert_eq!(keep(forced, 1000), (None, 100));
     }
 
     #[test]

@@ -117,6 +117,15 @@ impl Live {
         }
     }
 
+    /// Whether it measures the times of words, or only estimates them.
+    pub const fn measures(&self) -> bool {
+        match self {
+            #[cfg(feature = "local-speech")]
+            Self::Local(_) => false,
+            Self::Deepgram(_) | Self::AssemblyAi(_) | Self::Absent(_) => true,
+        }
+    }
+
     /// Most characters of a word to listen for.
     pub const fn max_keyterm_chars(&self) -> usize {
         match self {

@@ -23,7 +23,7 @@ const WIND_UP_MS: u64 = 100;
 
 impl Session {
     pub(super) fn tick(&mut self, upstream: &mut Upstream) -> Option<Outcome> {
-        let covered_ms = self.edge.cap(upstream.covered_ms());
+        let covered_ms = self.done_ms(upstream.covered_ms());
         if self.checked_at.elapsed() >= self.service.checkpoint {
             self.checked_at = Instant::now();
             self.note(covered_ms);

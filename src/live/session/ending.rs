@@ -25,7 +25,7 @@ impl Session {
         outcome: Outcome,
         covered_ms: u64,
     ) -> (Outcome, Option<Receipt>) {
-        let covered_ms = self.edge.cap(covered_ms);
+        let covered_ms = self.done_ms(covered_ms);
         // A session that ends by itself is over, unless something else closed its inbox before, or
         // another owner has it, and what it holds.
         let replaced = matches!(outcome, Outcome::Replaced);

@@ -18,6 +18,11 @@ impl Heard {
     pub const fn from(by: &'static str, until_ms: u64) -> Self {
         Self { by, until_ms, models: BTreeMap::new() }
     }
+
+    /// Who heard what was heard last.
+    pub const fn by(&self) -> &'static str {
+        self.by
+    }
 }
 
 impl Session {

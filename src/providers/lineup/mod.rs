@@ -91,6 +91,11 @@ impl Lineup {
         if ready.is_empty() { providers.to_vec() } else { ready }
     }
 
+    /// Whether that provider measures the times of words, or only estimates them.
+    pub fn measures(&self, provider: &str) -> bool {
+        self.member(provider).is_none_or(|member| member.live.measures())
+    }
+
     /// With whom a stream would begin now.
     pub fn expected(&self, options: &StreamOptions) -> (&'static str, String) {
         let name = self.ready(&self.takers(options)).first().copied().unwrap_or("none");
