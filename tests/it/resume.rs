@@ -119,6 +119,42 @@ async fn what_follows_a_word_that_was_left_is_left_too() {
     oracle::assert_whole(&heard, 30);
 }
 
+/// Whether an acknowledgement says of its last chunk that it ends no later than all of it.
+fn is_whole(ack: &Value) -> bool {
+    let chunks = ack["acked_seq"].as_u64().map_or(0, |seq| seq + 1);
+    ack["acked_ms"].as_u64() >= Some(chunks * oracle::CHUNK_MS)
+}
+
+/// Also while usage is behind: who begins anew after its `acked_ms` would say the rest twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn acknowledgements_go_on_where_the_session_does() {
+    let apps = Setup::new().deepgram(numbered()).start_many(2).await;
+    let (socket, known) = begin(&apps[0], 20, json!({})).await;
+    drop(socket);
+    let mut socket = apps[1].websocket().await;
+    socket.send_json(&known.resume(20)).await.expect("sent");
+    let answered = |it: &Value| it["type"] == "session_resumed";
+    let resumed = oracle::listen_raw(&mut socket, SOON, answered).await.pop().expect("an answer");
+    let from = resumed["next_seq"].as_u64().expect("a number") as u32;
+    assert!(from > 0, "{resumed}");
+    let pool = apps[1].running.app.database.pool();
+    let mut lock = pool.begin().await.expect("a transaction");
+    sqlx::query("LOCK TABLE usage_logs").execute(&mut *lock).await.expect("locked");
+    oracle::speak_raw(&mut socket, AUDIO, from..30).await;
+    let acked = |it: &Value| it["type"] == "audio_ack";
+    let mut acks = oracle::listen_raw(&mut socket, SOON, acked).await;
+    lock.rollback().await.expect("unlocked");
+    oracle::stop_raw(&mut socket).await;
+    acks.extend(oracle::until_stopped_raw(&mut socket, SOON).await);
+    acks.extend(oracle::listen_raw(&mut socket, SOON, acked).await);
+    acks.retain(acked);
+    let (first, last) = (&acks[0], &acks[acks.len() - 1]);
+    assert!(first["acked_ms"].as_u64() >= resumed["from_ms"].as_u64(), "{first}");
+    assert!(acks.iter().all(is_whole), "{acks:?}");
+    assert!(acks.is_sorted_by_key(|ack| ack["acked_ms"].as_u64()), "{acks:?}");
+    assert_eq!((&last["acked_seq"], &last["acked_ms"]), (&json!(29), &json!(3000)));
+}
+
 /// The old socket is left only once the new one has the session, and the drain waits no longer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_drain_sends_sessions_elsewhere() {

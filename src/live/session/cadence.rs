@@ -92,12 +92,10 @@ impl Session {
 
     /// Tells how far audio is durable when that moved, and otherwise often enough to be alive.
     ///
-    /// An owner before may have acknowledged up to where it left the session: less would take that
-    /// back.
+    /// It begins where an owner before left the session, up to where that one may have acknowledged,
+    /// and never goes back.
     fn acknowledge(&mut self, acked_ms: u64) {
-        if acked_ms < self.beginning.stands.covered_ms {
-            return;
-        }
+        let acked_ms = acked_ms.max(self.acked_ms);
         if acked_ms == self.acked_ms && self.acked_at.elapsed() < HEARD {
             return;
         }

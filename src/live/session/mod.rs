@@ -75,6 +75,8 @@ pub struct Session {
     finalize_asked_ms: u64,
     checked_at: Instant,
     noted_ms: u64,
+    /// The greatest number under which text was shown that may still change.
+    shown_n: u64,
     /// Where the next owner goes on, if a word at the end was left to it.
     edge: Edge,
     acked_ms: u64,
@@ -96,6 +98,8 @@ impl Session {
         let place = Place::new(service.clone(), caller.clone(), id, inbox.clone(), outbox.clone());
         let stands = &beginning.stands;
         let heard = Heard::from(service.live.name(), stands.covered_ms);
+        // The owner before may have shown something.
+        let shown_n = if beginning.is_fresh() { 0 } else { stands.n + 1 };
         Self {
             id,
             owned: service.owners.own(id, &room),
@@ -115,8 +119,9 @@ impl Session {
             finalize_asked_ms: 0,
             checked_at: Instant::now(),
             noted_ms: stands.covered_ms,
+            shown_n,
             edge: Edge::default(),
-            acked_ms: 0,
+            acked_ms: stands.covered_ms,
             acked_at: Instant::now(),
             back_until: None,
             options,

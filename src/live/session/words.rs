@@ -26,15 +26,21 @@ impl Session {
     pub(super) fn text(&mut self, text: Text, covered_ms: u64) {
         let unsaid = self.progress.unsaid(text.segment);
         let Some(segment) = unsaid.and_then(|segment| self.leave_edge(segment)) else { return };
+        let n = self.progress.last_n + 1 + text.ahead;
+        // Silence has no final, unless one has to take back what was shown; what it covers is told
+        // by itself.
+        if segment.is_final && segment.transcript.is_empty() && n > self.shown_n {
+            return;
+        }
         self.progress.hear(&segment);
         let kind = if segment.is_final { "final" } else { "interim" };
         self.service.metrics.transcripts.add(1, &[label("kind", kind)]);
-        let n = self.progress.last_n + 1 + text.ahead;
         let mut transcription = self.transcription(segment.clone(), n);
         transcription.speakers_reset = text.speakers_reset;
         transcription.provider = text.provider;
         let event = Event::Transcription(Box::new(transcription));
         if !segment.is_final {
+            self.shown_n = self.shown_n.max(n);
             self.say(n, &event);
             return self.outbox.push(event);
         }
