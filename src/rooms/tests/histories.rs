@@ -182,7 +182,7 @@ async fn what_was_seen_is_looked_for_among_the_last_thousand() {
     let (here, session) = (replica(&server).await, session());
     let claim = claim(&here, session).await;
     let history = here.rooms.history();
-    stored(history.append(&claim, NEW, false, &texts(session, 1..=1200), "").await.unwrap());
+    stored(history.append(&claim, NEW, false, &texts(session, 1..=1200), None).await.unwrap());
     let seen =
         |n| Cursor { position: Position { epoch: 5, offset: n }, last: Some(Label { session, n }) };
     assert_eq!(found(read(&here, seen(201)).await), upwards(202..=1200));
