@@ -93,7 +93,9 @@ impl Session {
         herald.note(Bookmark { standing: Standing::Parked, ..self.bookmark(covered_ms) });
         let told = last_words(self.id, herald).await;
         if told.lost.is_none() {
-            self.service.lapses.park(self.id, &self.room).await;
+            // A session that is cut has no time for it: its usage is to be in time.
+            let hard = self.service.shutdown.hard();
+            hard.run_until_cancelled(self.service.lapses.park(self.id, &self.room)).await;
         }
         if let (Some(meter), Some(mark)) = (&self.meter, told.mark) {
             meter.mark(mark);
