@@ -271,7 +271,7 @@ fn losses_are_allowed_only_so_far() {
     evidence.viewed.clear();
     evidence.kept.clear();
     let (frames, lost) = {
-        let session = &mut evidence.spoken[0].sessions.last_mut().unwrap();
+        let session = evidence.spoken[0].sessions.last_mut().unwrap();
         session.stopped = None;
         let (_, last) = session.track.pieces.pop_last().unwrap();
         session.acks.pop();
