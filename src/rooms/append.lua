@@ -22,16 +22,6 @@ local function parts(id)
   return tonumber(epoch), tonumber(offset)
 end
 
--- Whether two accounts, each given by its names, have one in common.
-local function same(one, other)
-  for name in string.gmatch(one, '[^/]+') do
-    if string.find('/' .. other .. '/', '/' .. name .. '/', 1, true) then
-      return true
-    end
-  end
-  return false
-end
-
 local held = redis.call('HMGET', meta, 'account', 'bytes')
 local owned = redis.call('HMGET', KEYS[4], 'fence', 'said', 'mark_fence', 'mark_n', 'mark_ms')
 if held[1] and not same(held[1], account) then

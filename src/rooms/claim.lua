@@ -3,16 +3,6 @@
 -- the life in milliseconds; a fence that is known from elsewhere; the session; how long it counts as
 -- speaking, in milliseconds; the channel.
 -- Answers: 'foreign' | 'claimed', the fence, the mark that the owner before left (empty: none).
--- Whether two accounts, each given by its names, have one in common.
-local function same(one, other)
-  for name in string.gmatch(one, '[^/]+') do
-    if string.find('/' .. other .. '/', '/' .. name .. '/', 1, true) then
-      return true
-    end
-  end
-  return false
-end
-
 local account = redis.call('HGET', KEYS[1], 'account')
 if account and not same(account, ARGV[1]) then
   return { 'foreign' }

@@ -28,6 +28,8 @@ const SPEAKS: Duration = Duration::from_secs(30);
 const ENDED: &str = r#"{"type":"session_ended""#;
 /// How long Redis may take over a script: a slow one delays rooms, and nothing else.
 const DEADLINE: Duration = Duration::from_secs(2);
+/// What scripts share that ask whose a room is.
+const SAME: &str = include_str!("same.lua");
 
 /// How much history is kept.
 #[derive(Clone, Copy, Debug)]
@@ -96,8 +98,8 @@ impl History {
             redis,
             secrets,
             bounds,
-            append: Script::from_lua(include_str!("append.lua")),
-            claim: Script::from_lua(include_str!("claim.lua")),
+            append: Script::from_lua([SAME, include_str!("append.lua")].concat()),
+            claim: Script::from_lua([SAME, include_str!("claim.lua")].concat()),
             read: Script::from_lua(include_str!("read.lua")),
             mark: Script::from_lua(include_str!("mark.lua")),
             said: Script::from_lua(include_str!("said.lua")),

@@ -90,21 +90,16 @@ impl Course {
         }
     }
 
-    /// What another knew of the same way.
-    pub(super) fn join(&mut self, other: &Self) {
+    /// What another knew of the same way. Of changes of the provider the one counts that reaches
+    /// further: the other may not know of all.
+    pub(super) fn join(&mut self, other: &Self, reaches_further: bool) {
         self.billed_ms = self.billed_ms.min(other.billed_ms);
         for (from_ms, to_ms) in &other.skipped {
             self.skip(*from_ms, *to_ms);
         }
-        let others = other.legs.iter().filter(|leg| {
-            let known = |mine: &Leg| mine.from_ms == leg.from_ms;
-            !self.legs.iter().any(known)
-        });
-        let others: Vec<_> = others.cloned().collect();
-        self.legs.extend(others);
-        self.legs.sort_by_key(|leg| leg.from_ms);
-        self.legs.dedup_by(|next, leg| next.service == leg.service && next.model == leg.model);
-        self.legs.truncate(MOST);
+        if reaches_further {
+            self.legs.clone_from(&other.legs);
+        }
     }
 
     /// Whether it can have been made here.
@@ -183,6 +178,21 @@ mod tests {
         assert_eq!(from(&course), [0, 500]);
         course.bill(600);
         assert_eq!(from(&course), [500]);
+    }
+
+    #[test]
+    fn of_two_that_know_of_one_way_the_further_one_tells_who_transcribed_it() {
+        let (further, mut shorter) =
+            (course(&[(100, 50)], &[500, 900]), course(&[(300, 50)], &[500]));
+        // As an entry is read back: from its end on it would go on with whom the session began.
+        shorter.switch(700, "first".into(), String::new());
+        let joined = |mut one: Course, other: &Course, is_shorter: bool| {
+            one.join(other, is_shorter);
+            (one.skipped, one.legs)
+        };
+        let expected = (vec![(100, 150), (300, 350)], further.legs.clone());
+        assert_eq!(joined(further.clone(), &shorter, false), expected);
+        assert_eq!(joined(shorter, &further, true), expected);
     }
 
     #[test]

@@ -115,7 +115,9 @@ impl Cursor {
 
     /// Takes another range of the same session and owner in.
     pub(super) fn reach(&self, other: &Entry) {
-        locked(&self.course).join(&other.course);
+        // Before it reaches there: no range may be taken without its gaps.
+        let reaches_further = other.until_ms > self.target_ms.load(Ordering::SeqCst);
+        locked(&self.course).join(&other.course, reaches_further);
         self.target_ms.fetch_max(other.until_ms, Ordering::SeqCst);
         self.finished.fetch_or(other.finished, Ordering::SeqCst);
     }

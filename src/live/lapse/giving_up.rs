@@ -117,13 +117,8 @@ impl LiveService {
     }
 
     fn ended(&self, session: SessionId, room: &RoomName, over: &Bookmark) -> Event {
-        let lost_ms: u64 = over.lost.iter().map(|(_, ms)| ms).sum();
-        let report = Report {
-            received_ms: over.covered_ms,
-            transcribed_ms: over.covered_ms.saturating_sub(lost_ms),
-            lost_ms,
-            lost: over.lost.iter().cloned().collect(),
-        };
+        let lost = over.lost.iter().cloned().collect();
+        let report = Report::of(over.covered_ms, over.covered_ms, lost);
         Event::SessionEnded(SessionEnded {
             session_id: session.to_string(),
             room: room.to_string(),

@@ -35,9 +35,8 @@ impl Session {
         self.progress.hear(&segment);
         let kind = if segment.is_final { "final" } else { "interim" };
         self.service.metrics.transcripts.add(1, &[label("kind", kind)]);
-        let mut transcription = self.transcription(segment.clone(), n);
+        let mut transcription = self.transcription(segment.clone(), n, text.provider);
         transcription.speakers_reset = text.speakers_reset;
-        transcription.provider = text.provider;
         let event = Event::Transcription(Box::new(transcription));
         if !segment.is_final {
             self.shown_n = self.shown_n.max(n);
@@ -169,7 +168,7 @@ impl Session {
         }
     }
 
-    fn transcription(&self, segment: Segment, n: u64) -> Transcription {
+    fn transcription(&self, segment: Segment, n: u64, provider: &'static str) -> Transcription {
         Transcription {
             transcript: segment.transcript,
             is_final: segment.is_final,
@@ -185,7 +184,7 @@ impl Session {
             speakers_reset: false,
             channel: (segment.channel.1 > 1).then_some(segment.channel.0),
             timing: segment.timing,
-            provider: self.service.live.name(),
+            provider,
         }
     }
 
