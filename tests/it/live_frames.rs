@@ -160,6 +160,8 @@ async fn unreadable_packets_close_the_transport() {
         match client.receive(SOON).await {
             Ok(Heard::Closed(..)) => {}
             Ok(Heard::Event(event)) => assert_eq!(event.name, "streaming_stopped", "{text}"),
+            // What the server had not read when it closed makes the end a reset.
+            Err(error) if error.downcast_ref::<WsError>().is_some() => {}
             other => panic!("{text}: {other:?}"),
         }
     }
