@@ -75,10 +75,11 @@ if began then
   local whole = not hole and (not kept[1] or select(2, parts(kept[1][1])) == 1)
   offset = whole and 0 or 1
   redis.call('DEL', history)
-  if #kept == 0 then
+  -- Where others speak too they go on after what they said: it went over, or is told as a hole once.
+  if not last then
     redis.call('DEL', numbers)
-    bytes = 0
   end
+  bytes = #kept == 0 and 0 or bytes
   for _, entry in ipairs(kept) do
     offset = offset + 1
     redis.call('XADD', history, text(epoch) .. '-' .. text(offset), unpack(entry[2]))

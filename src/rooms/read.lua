@@ -94,6 +94,9 @@ local seen = known >= n and find(function(entry)
 end)
 if seen then
   return after('(' .. seen[1])
+elseif first_offset == 2 and first[2][2] == session and tonumber(first[2][4]) == n + 1 then
+  -- An owner that knew nothing of what was before began here, right after what was seen.
+  return after('-')
 elseif last[2][2] == session and known < n then
   return answer('waiting', {})
 end

@@ -211,6 +211,51 @@ async fn what_cannot_be_told_again_is_a_hole_that_is_told() {
     }
 }
 
+/// Redis forgot everything, and the owner that could have told it again is dead.
+#[tokio::test]
+async fn who_saw_all_that_was_lost_misses_nothing() {
+    let server = process::Redis::start().unwrap();
+    let (here, session) = (replica(&server).await, session());
+    let mut publisher = here.rooms.publisher(claim(&here, session).await);
+    publish(&mut publisher, session, 1..=3).await;
+    let seen = here.rooms.history().read_end(&room(), 2).await.unwrap().finals;
+    server.command(&["FLUSHALL"]).unwrap();
+    let next = here.rooms.publisher(claim(&here, session).await);
+    let mut next = next.resumed([], 3, Position::default());
+    publish(&mut next, session, 4..=5).await;
+    assert_eq!(found(read(&here, seen[1].cursor()).await), [4, 5]);
+    let Read::NotRecovered { rest, .. } = read(&here, seen[0].cursor()).await else {
+        panic!("3 is lost")
+    };
+    assert_eq!(rest.len(), 2);
+}
+
+/// As above, for two who speak in one room: each says once that something is missing.
+#[tokio::test]
+async fn two_that_cannot_tell_again_do_not_undo_each_other() {
+    let server = process::Redis::start().unwrap();
+    let here = replica(&server).await;
+    let mut owners = Vec::new();
+    for _ in 0..2 {
+        let session = session();
+        let owner = here.rooms.publisher(claim(&here, session).await);
+        owners.push((session, owner.resumed([], 3, Position::default())));
+    }
+    let mut epochs = std::collections::BTreeSet::new();
+    for n in 4..=8 {
+        for (session, owner) in &mut owners {
+            let Published::Stored { position, .. } = owner.publish(text(*session, n)).await.unwrap()
+            else {
+                panic!("{n} of {session:?}")
+            };
+            epochs.insert(position.epoch);
+        }
+    }
+    assert_eq!(epochs.len(), 2);
+    let end = here.rooms.history().read_end(&room(), 100).await.unwrap().finals;
+    assert_eq!(end.len(), 9, "what was said before the second hole is told as missing");
+}
+
 #[tokio::test]
 async fn a_mark_is_left_with_finals_and_handed_on() {
     let server = process::Redis::start().unwrap();

@@ -17,6 +17,8 @@ enum Act {
     Retry(u64),
     /// Another replica takes the session over, knowing everything.
     TakeOver,
+    /// Another replica takes the session over, knowing only up to which number it was told.
+    TakeOverBlind,
     /// A new session begins in the room.
     Begin,
     /// An owner of the past says something else.
@@ -34,6 +36,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         6 => (1..6_u64).prop_map(Act::Say),
         2 => (1..8_u64).prop_map(Act::Retry),
         1 => Just(Act::TakeOver),
+        1 => Just(Act::TakeOverBlind),
         1 => Just(Act::Begin),
         1 => Just(Act::Zombie),
         1 => Just(Act::Forget),
@@ -91,6 +94,7 @@ impl<'a> Case<'a> {
             }
             Act::Retry(back) => self.retry(back).await,
             Act::TakeOver => self.take_over().await,
+            Act::TakeOverBlind => self.take_over_blind().await,
             Act::Begin => {
                 self.session = session();
                 self.take_over().await;
@@ -132,6 +136,15 @@ impl<'a> Case<'a> {
         let publisher = self.replica.rooms.publisher(self.claim.clone());
         self.publisher = publisher.resumed(said, 0, self.position);
         self.stored(None).await;
+    }
+
+    async fn take_over_blind(&mut self) {
+        self.zombies.push(self.claim.clone());
+        let history = self.replica.rooms.history();
+        let claimed = history.claim(&self.room, ACCOUNT, self.session, 0).await;
+        self.claim = claimed.unwrap().0;
+        let publisher = self.replica.rooms.publisher(self.claim.clone());
+        self.publisher = publisher.resumed([], self.last_n(), Position::default());
     }
 
     async fn zombie(&self) {
