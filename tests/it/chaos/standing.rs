@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use anyhow::ensure;
-use testkit::process::Signal;
+use anyhow::{Context, ensure};
+use testkit::{history::Viewed, process::Signal};
 
 use super::scene::{Scene, lasts, one_session_each, summary, talking};
 use crate::harness::{LONG, SOON, Shape};
@@ -42,14 +42,29 @@ pub async fn killed_without_redis(seed: u64) -> anyhow::Result<String> {
     is_well(scene).await
 }
 
-/// F66: Redis forgets everything, and a replica is killed before it could say it again.
+/// F66: Redis forgets everything, and a replica is killed before it could say it again. What no
+/// other replica has read by then is nowhere, so that the other has read its rooms.
 pub async fn killed_after_a_flush(seed: u64) -> anyhow::Result<String> {
     let mut scene = people(seed).await?;
     scene.cluster.signal(0, Signal::Stop);
+    let readers = scene.viewers.iter().map(|viewer| viewer.read(Viewed::clone));
+    for (at, reader) in readers.enumerate().filter(|(_, reader)| reader.name.ends_with("-1")) {
+        let last_n = last_n(&scene, &reader.room)?;
+        let read = |viewed: &Viewed| viewed.tracks.values().any(|track| track.last_n() >= last_n);
+        scene.viewers[at].wait("what its room has", SOON, read).await?;
+    }
     scene.cluster.redis.command(&["FLUSHALL"])?;
     scene.cluster.kill(0);
     scene.until_words(MORE, LONG).await?;
     is_well(scene).await
+}
+
+/// The number of the last final of the one session in a room, as Redis has it.
+fn last_n(scene: &Scene, room: &str) -> anyhow::Result<u64> {
+    let redis = &scene.cluster.redis;
+    let keys = redis.command(&["KEYS", &format!("*:{{room:{room}}}:numbers")])?;
+    let numbers = redis.command(&["HVALS", keys.lines().last().context("a room")?])?;
+    numbers.lines().last().and_then(|n| n.parse().ok()).context(numbers)
 }
 
 /// F67: a replica is frozen while Redis is away, and thaws once another has its sessions by Postgres.
