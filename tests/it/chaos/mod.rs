@@ -122,6 +122,7 @@ mod short {
         f38_clients_are_offline "F38"
         f59_a_session_is_claimed_twice "F59"
         f65_redis_is_killed_then_a_replica "F65"
+        f66_redis_is_emptied_and_a_replica_killed "F66"
     }
 
     /// A few of the boots of S5.
