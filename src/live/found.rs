@@ -80,7 +80,7 @@ impl LiveService {
     /// What a session said last, up to a number, in order; what cannot be had is left out.
     pub(super) async fn said(
         &self,
-        room: &RoomName,
+        (room, account): (&RoomName, &str),
         session: SessionId,
         until_n: u64,
         by_redis: bool,
@@ -89,7 +89,8 @@ impl LiveService {
             if !self.may_ask_redis(by_redis).await {
                 return Vec::new();
             }
-            let said = self.rooms.history().read_session(room, session, 0, REMEMBERED).await;
+            let said =
+                self.rooms.history().read_session((room, account), session, 0, REMEMBERED).await;
             said.unwrap_or_default()
         };
         let (here, there) = tokio::join!(here, self.rooms.kept(session));

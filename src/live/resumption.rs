@@ -141,7 +141,7 @@ impl LiveService {
         let (replica, fence) = (self.owners.replica(), claim.fence);
         let stands = Bookmark { replica, fence, standing: Standing::Running, ..stands };
         let (finals, left) = tokio::join!(
-            self.said(&room, wanted.session, stands.n, by_redis),
+            self.said((&room, &facts.account), wanted.session, stands.n, by_redis),
             self.leave(&claim, &stands, by_redis)
         );
         left?;
@@ -158,7 +158,7 @@ impl LiveService {
     ) -> Taken {
         // The end itself is for those who watch.
         let last_n = stands.n.saturating_sub(1);
-        let finals = self.said(room, facts.session, last_n, by_redis).await;
+        let finals = self.said((room, &facts.account), facts.session, last_n, by_redis).await;
         Taken::Stopped(Box::new(Past { facts, stands, report, finals }))
     }
 

@@ -1,17 +1,18 @@
 -- Adds finals of one session to a room, in order and each once, if the fence is not of the past.
 -- KEYS: the history, the meta, the numbers, the session, who speaks.
--- ARGV: fence; account, and the same sealed; the epoch and offset that the owner remembers (0, 0:
+-- ARGV: fence; names of the account, each sealed; the account, sealed as an owner; the epoch and offset that the owner remembers (0, 0:
 -- none); whether a hole before the first final cannot be filled (1); session; the most finals, the
 -- most bytes, the life in milliseconds; the channel; the mark that goes with the last of them (empty:
 -- none), its n and milliseconds; the number up to which owners before count (empty: all); how long the
--- session counts as speaking, in milliseconds, 0 if it has ended; then of each final its n and its body.
--- Answers: 'foreign' | 'fenced' | 'missing', n of the last final that is there
+-- session counts as speaking, in milliseconds, 0 if it has ended; an owner that is none, since no replica
+-- wrote it (empty: not seen yet); the account; then of each final its n, its body and its seal.
+-- Answers: 'foreign', the owner | 'fenced' | 'missing', n of the last final that is there
 -- | 'stored' or 'known', epoch, offset of the room's end, how many were added, whether an epoch began.
 -- Nothing here looks through the history, however much others say there, but where an epoch begins.
 local history, meta, numbers = KEYS[1], KEYS[2], KEYS[3]
-local fence, account, session = tonumber(ARGV[1]), ARGV[2], ARGV[7]
+local fence, session, account = tonumber(ARGV[1]), ARGV[7], ARGV[18]
 local told_epoch, told_offset = tonumber(ARGV[4]), tonumber(ARGV[5])
-local FIRST = 17
+local FIRST = 19
 
 local function text(number)
   return string.format('%.0f', number)
@@ -22,18 +23,28 @@ local function parts(id)
   return tonumber(epoch), tonumber(offset)
 end
 
-local held = redis.call('HMGET', meta, 'account', 'bytes')
+-- A stranger's entry may lack anything.
+local function number(entry)
+  return tonumber(entry[2][4] or '') or 0
+end
+
+local function size(entry)
+  return #(entry[2][6] or '')
+end
+
+local held = redis.call('HMGET', meta, 'owner', 'bytes')
+local owner = held[1] ~= ARGV[17] and held[1]
 local owned = redis.call('HMGET', KEYS[4], 'fence', 'said', 'mark_fence', 'mark_n', 'mark_ms')
-if held[1] and not same(held[1], account) then
-  return { 'foreign' }
+if owner and not same(owner, ARGV[2]) then
+  return { 'foreign', owner }
 elseif fence < tonumber(owned[1] or 0) then
   return { 'fenced' }
-elseif not held[1] then
+elseif not owner then
   -- What is left of an owner who was forgotten is nobody else's to see.
   redis.call('DEL', history, numbers)
 end
-if not held[1] or #held[1] <= #account then
-  redis.call('HSET', meta, 'account', account, 'owner', ARGV[3])
+if not owner or #owner <= #ARGV[3] then
+  redis.call('HSET', meta, 'owner', ARGV[3])
 end
 
 local last = redis.call('XREVRANGE', history, '+', '-', 'COUNT', 1)[1]
@@ -62,8 +73,8 @@ if began then
   local there = last and not hole and redis.call('XRANGE', history, '-', '+') or {}
   local kept = {}
   for _, entry in ipairs(there) do
-    if void and entry[2][2] == session and tonumber(entry[2][4]) > base then
-      bytes = bytes - #entry[2][6]
+    if void and entry[2][2] == session and number(entry) > base then
+      bytes = bytes - size(entry)
     else
       kept[#kept + 1] = entry
     end
@@ -87,12 +98,13 @@ if began then
 end
 
 local added = 0
-for at = FIRST, #ARGV, 2 do
+for at = FIRST, #ARGV, 3 do
   local n, body = tonumber(ARGV[at]), ARGV[at + 1]
   if n > known then
     offset, known, added = offset + 1, n, added + 1
     bytes = bytes + #body
-    redis.call('XADD', history, text(epoch) .. '-' .. text(offset), 's', session, 'n', ARGV[at], 'f', body)
+    local id = text(epoch) .. '-' .. text(offset)
+    redis.call('XADD', history, id, 's', session, 'n', ARGV[at], 'f', body, 'a', account, 'm', ARGV[at + 2])
   end
 end
 
@@ -100,7 +112,7 @@ local length = redis.call('XLEN', history)
 while length > 1 and (length > tonumber(ARGV[8]) or bytes > tonumber(ARGV[9])) do
   local oldest = redis.call('XRANGE', history, '-', '+', 'COUNT', 1)[1]
   redis.call('XDEL', history, oldest[1])
-  length, bytes = length - 1, bytes - #oldest[2][6]
+  length, bytes = length - 1, bytes - size(oldest)
 end
 redis.call('HSET', meta, 'bytes', text(bytes))
 -- Sessions before this one can add nothing without a new claim; a thousand are enough to remember.

@@ -138,11 +138,25 @@ impl Fanout {
             News::Gap => self.due().extend(self.feeds().keys().cloned().collect::<Vec<_>>()),
             News::Message { channel, text } => {
                 let Some(feed) = self.feed_of(&channel) else { return };
-                if heard(&feed, &text).unwrap_or(true) {
+                if self.heard(&feed, (&channel, &text)).unwrap_or(true) {
                     self.due().insert(channel);
                 }
             }
         }
+    }
+
+    /// Takes a message of a room's channel; whether the room is to be read. Nothing if it is not ours.
+    fn heard(&self, feed: &Feed, (channel, text): (&str, &str)) -> Option<bool> {
+        let Some(interim) = text.strip_prefix("I ") else { return told(feed, text) };
+        let mut parts = interim.splitn(6, ' ');
+        let fence = parts.next()?.parse().ok()?;
+        let account = parts.next()?;
+        let session = SessionId(parts.next()?.parse().ok()?);
+        let label = Label { session, n: parts.next()?.parse().ok()? };
+        let mark = parts.next()?;
+        let text = Text { label, body: parts.next()?.to_owned() };
+        let genuine = self.history.is_said(channel, (fence, account), &text, mark);
+        Some(genuine && !feed.interim(account, fence, text))
     }
 
     fn note_silence(&self) {
@@ -215,26 +229,17 @@ impl Fanout {
     }
 }
 
-/// Takes a message of a room's channel; whether the room is to be read. Nothing if it is not ours.
-fn heard(feed: &Feed, text: &str) -> Option<bool> {
+/// Takes what a replica says of a room: whether the room is to be read. Nothing if it is none of that.
+fn told(feed: &Feed, text: &str) -> Option<bool> {
     let (kind, rest) = text.split_once(' ')?;
-    // A claim: it is to be seen whose the room is now.
-    if kind == "C" {
-        return Some(true);
-    }
-    let (fence, rest) = rest.split_once(' ')?;
-    let fence = fence.parse().ok()?;
     match kind {
-        "F" => return Some(feed.wake(rest.parse().ok()?)),
+        // A claim: it is to be seen whose the room is now.
+        "C" => Some(true),
+        "F" => Some(feed.wake(rest.split_once(' ')?.1.parse().ok()?)),
         "V" => {
-            feed.count(rest.parse().ok()?);
-            return Some(false);
+            feed.count(rest.split_once(' ')?.1.parse().ok()?);
+            Some(false)
         }
-        _ => {}
+        _ => None,
     }
-    let (account, rest) = rest.split_once(' ')?;
-    let (session, rest) = rest.split_once(' ')?;
-    let (n, body) = rest.split_once(' ')?;
-    let label = Label { session: SessionId(session.parse().ok()?), n: n.parse().ok()? };
-    Some(!feed.interim(account, fence, Text { label, body: body.to_owned() }))
 }

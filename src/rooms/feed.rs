@@ -8,7 +8,7 @@ use std::{
 
 use tokio::sync::watch;
 
-use super::{Cursor, End, PAGE, Position, Read, Reason, Recorded, RoomName, Text};
+use super::{Cursor, End, Label, PAGE, Position, Read, Reason, Recorded, RoomName, Text};
 use crate::auth::is_same_account;
 
 /// Finals that may wait for a viewer, beyond those that a feed begins with.
@@ -113,7 +113,10 @@ impl Feed {
                 state.before =
                     Cursor { position: Position { offset, ..first.position }, last: None };
             }
-            state.add(finals);
+            state.add(finals, end.cursor);
+            if state.entries.is_empty() {
+                state.before = state.cursor;
+            }
         });
     }
 
@@ -127,14 +130,14 @@ impl Feed {
                 return;
             }
             match read {
-                Read::Recovered { finals, .. } => {
-                    outcome.0 = finals.len() == PAGE;
-                    state.add(finals);
+                Read::Recovered { finals, cursor, more, .. } => {
+                    outcome.0 = more;
+                    state.add(finals, cursor);
                 }
-                Read::NotRecovered { reason, rest } => {
-                    outcome.1 = Some(reason);
+                Read::NotRecovered { reason, rest, cursor, more } => {
+                    outcome = (more, Some(reason));
                     state.entries.push_back(Entry::Gap(reason));
-                    state.add(rest);
+                    state.add(rest, cursor);
                 }
             }
         });
@@ -282,15 +285,22 @@ impl State {
         true
     }
 
+    fn has(&self, label: Label) -> bool {
+        let is = |entry: &Entry| matches!(entry, Entry::Final(it) if it.text.label == label);
+        self.entries.iter().any(is)
+    }
+
     /// The interim, if it is newer than that one.
     pub(super) fn newer_interim(&self, version: u64) -> Option<(u64, Arc<Text>)> {
         let interim = self.interim.clone().filter(|_| self.version > version)?;
         Some((self.version, interim))
     }
 
-    fn add(&mut self, finals: Vec<Arc<Recorded>>) {
+    /// Adds finals, after which the room is read on from a cursor.
+    fn add(&mut self, finals: Vec<Arc<Recorded>>, cursor: Cursor) {
         for recorded in finals {
-            let seen = self.cursor.has_seen(recorded.text.label);
+            let label = recorded.text.label;
+            let seen = self.cursor.has_seen(label) || self.has(label);
             self.cursor = recorded.cursor();
             if !seen {
                 self.entries.push_back(Entry::Final(recorded));
@@ -299,6 +309,7 @@ impl State {
         if self.interim.as_ref().is_some_and(|interim| self.cursor.has_seen(interim.label)) {
             self.interim = None;
         }
+        self.cursor = cursor;
         while self.entries.len() > PAGE + BEHIND {
             if let Some(Entry::Final(oldest)) = self.entries.pop_front() {
                 self.before = oldest.cursor();

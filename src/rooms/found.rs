@@ -9,7 +9,7 @@ use super::{Cursor, Recorded};
 pub enum Reason {
     /// The history is another one.
     EpochGone,
-    /// What follows it is kept no more.
+    /// What follows it is kept no more, or is not what was said.
     Trimmed,
 }
 
@@ -34,6 +34,8 @@ pub enum Read {
         cursor: Cursor,
         /// Whether the room's history ends before the position: it is gone, or is being added again.
         short: bool,
+        /// Whether more may follow at once.
+        more: bool,
     },
     /// There would be a hole.
     NotRecovered {
@@ -41,6 +43,10 @@ pub enum Read {
         reason: Reason,
         /// The last finals that were not seen, for whoever goes on with the hole told.
         rest: Vec<Arc<Recorded>>,
+        /// Where to go on, after the last of them and what cannot be shown.
+        cursor: Cursor,
+        /// Whether more may follow at once.
+        more: bool,
     },
 }
 
@@ -51,6 +57,8 @@ pub struct End {
     pub owner: Option<String>,
     /// The last finals, in order.
     pub finals: Vec<Arc<Recorded>>,
+    /// After the room's last entry.
+    pub cursor: Cursor,
     /// Whether somebody speaks there.
     pub live: bool,
 }

@@ -1,16 +1,14 @@
-//! The history of rooms in Redis: finals added once and in order, and read without holes or not at
-//! all.
+//! The history of rooms in Redis: finals added once and in order, behind fences.
 
-use std::{str::FromStr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use fred::{
     interfaces::{HashesInterface, PubsubInterface},
     types::{Value, scripts::Script},
 };
 
-use super::{Cursor, End, Label, Position, Read, Reason, Recorded, RoomName, Text};
+use super::{Label, Position, RoomName, Text, runs::parse, seals::Seals};
 use crate::{
-    auth::{Purpose, Secrets},
     model::{Error, ErrorKind, SessionId},
     redis::{Redis, unavailable},
     usage::Mark,
@@ -27,7 +25,7 @@ const SPEAKS: Duration = Duration::from_secs(30);
 /// How a body begins after which its session says no more.
 const ENDED: &str = r#"{"type":"session_ended""#;
 /// How long Redis may take over a script: a slow one delays rooms, and nothing else.
-const DEADLINE: Duration = Duration::from_secs(2);
+pub(super) const DEADLINE: Duration = Duration::from_secs(2);
 /// What scripts share that ask whose a room is.
 const SAME: &str = include_str!("same.lua");
 
@@ -82,21 +80,21 @@ pub enum Appended {
 /// Reads and writes histories. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct History {
-    redis: Redis,
-    secrets: Secrets,
+    pub(super) redis: Redis,
+    pub(super) seals: Seals,
     bounds: Bounds,
     append: Script,
     claim: Script,
-    read: Script,
+    pub(super) read: Script,
     mark: Script,
-    said: Script,
+    pub(super) said: Script,
 }
 
 impl History {
-    pub(super) fn new(redis: Redis, secrets: Secrets, bounds: Bounds) -> Self {
+    pub(super) fn new(redis: Redis, seals: Seals, bounds: Bounds) -> Self {
         Self {
             redis,
-            secrets,
+            seals,
             bounds,
             append: Script::from_lua([SAME, include_str!("append.lua")].concat()),
             claim: Script::from_lua([SAME, include_str!("claim.lua")].concat()),
@@ -117,28 +115,58 @@ impl History {
         floor: u64,
     ) -> Result<(Claim, Option<String>), Error> {
         let names = self.redis.keys();
+        let meta = names.room_meta(room.as_str());
         let keys = vec![
-            names.room_meta(room.as_str()),
+            meta.clone(),
             self.session_key(room, session),
             names.room_history(room.as_str()),
             names.room_numbers(room.as_str()),
             names.room_speakers(room.as_str()),
         ];
-        let arguments = vec![
-            account.into(),
-            self.seal_owner(room, account)?.into(),
+        let arguments: Vec<Value> = vec![
+            self.seals.names(&meta, account).into(),
+            self.seals.owner(&meta, account).into(),
             self.life_ms().into(),
             floor.to_string().into(),
             session.to_string().into(),
             speaks_ms().into(),
             names.room_channel(room.as_str()).into(),
+            "".into(),
         ];
-        let answer: Vec<String> =
-            self.redis.run(&self.claim, DEADLINE, keys, arguments).await.map_err(unavailable)?;
-        let fence = parse(answer.get(1).ok_or_else(foreign)?)?;
-        let mark = answer.into_iter().nth(2).filter(|mark| !mark.is_empty());
-        let account = account.to_owned();
-        Ok((Claim { room: room.clone(), account, session, fence, base: None }, mark))
+        let place = (meta.as_str(), arguments.len() - 1);
+        let answer = self.run_owned(&self.claim, place, keys, arguments).await?;
+        let [_, _, fence, mark] = answer.as_slice() else { return Err(foreign()) };
+        let (mark, account) =
+            (Some(mark.clone()).filter(|mark| !mark.is_empty()), account.to_owned());
+        Ok((Claim { room: room.clone(), account, session, fence: parse(fence)?, base: None }, mark))
+    }
+
+    /// Runs a script whose second word is the owner that it found. One that no replica wrote is
+    /// nobody: the script is told so, as the argument with that number, and runs once more.
+    async fn run_owned(
+        &self,
+        script: &Script,
+        (meta, nobody): (&str, usize),
+        keys: Vec<String>,
+        mut arguments: Vec<Value>,
+    ) -> Result<Vec<String>, Error> {
+        let run = async |arguments| {
+            let answer: Result<Vec<String>, _> =
+                self.redis.run(script, DEADLINE, keys.clone(), arguments).await;
+            answer.map_err(unavailable)
+        };
+        let answer = run(arguments.clone()).await?;
+        let found = match answer.as_slice() {
+            [status, owner, ..] if status == "foreign" || status == "claimed" => owner,
+            _ => return Ok(answer),
+        };
+        if self.seals.open_owner(meta, found).is_some() {
+            return Ok(answer);
+        }
+        if let Some(argument) = arguments.get_mut(nobody) {
+            *argument = found.as_str().into();
+        }
+        run(arguments).await
     }
 
     /// The mark that a session's owner left last.
@@ -170,22 +198,6 @@ impl History {
         Ok(left == 1)
     }
 
-    /// The last finals of a session after its number `n`, in order, at most that many.
-    pub async fn read_session(
-        &self,
-        room: &RoomName,
-        session: SessionId,
-        n: u64,
-        limit: usize,
-    ) -> Result<Vec<Arc<Recorded>>, Error> {
-        let keys = vec![self.redis.keys().room_history(room.as_str())];
-        let arguments =
-            vec![session.to_string().into(), n.to_string().into(), (limit as i64).into()];
-        let answer: Vec<String> =
-            self.redis.run(&self.said, DEADLINE, keys, arguments).await.map_err(unavailable)?;
-        answer.chunks_exact(4).rev().map(recorded).collect()
-    }
-
     /// Adds finals of one session, which follow each other without a hole. `remembered` is where the
     /// owner saw the end last. With `holed`, what is missing before them stays missing, and a new
     /// epoch begins. The mark, if any, is left with the last of them.
@@ -202,9 +214,10 @@ impl History {
         }
         let names = self.redis.keys();
         let room = claim.room.as_str();
+        let (history, meta) = (names.room_history(room), names.room_meta(room));
         let keys = vec![
-            names.room_history(room),
-            names.room_meta(room),
+            history.clone(),
+            meta.clone(),
             names.room_numbers(room),
             self.session_key(&claim.room, claim.session),
             names.room_speakers(room),
@@ -212,8 +225,8 @@ impl History {
         let ended = finals.last().is_some_and(|last| last.body.starts_with(ENDED));
         let mut arguments: Vec<Value> = vec![
             claim.fence.to_string().into(),
-            claim.account.as_str().into(),
-            self.seal_owner(&claim.room, &claim.account)?.into(),
+            self.seals.names(&meta, &claim.account).into(),
+            self.seals.owner(&meta, &claim.account).into(),
             remembered.epoch.to_string().into(),
             remembered.offset.to_string().into(),
             i64::from(holed).into(),
@@ -226,73 +239,14 @@ impl History {
         arguments.extend(marked(mark));
         arguments.push(claim.base.map(|n| n.to_string()).unwrap_or_default().into());
         arguments.push(if ended { 0 } else { speaks_ms() }.into());
+        let place = (meta.as_str(), arguments.len());
+        arguments.extend(["".into(), claim.account.as_str().into()]);
         for text in finals {
-            arguments.extend([text.label.n.to_string().into(), text.body.as_str().into()]);
+            let mark = self.seals.mark_final(&history, &claim.account, text);
+            let Text { label, body } = &**text;
+            arguments.extend([label.n.to_string().into(), body.as_str().into(), mark.into()]);
         }
-        let answer: Vec<String> =
-            self.redis.run(&self.append, DEADLINE, keys, arguments).await.map_err(unavailable)?;
-        appended(&answer)
-    }
-
-    /// Whose a room is, and what follows a cursor there, at most that many finals: everything that
-    /// there is, or a refusal.
-    pub async fn read_after(
-        &self,
-        room: &RoomName,
-        cursor: &Cursor,
-        limit: usize,
-    ) -> Result<(Option<String>, Read), Error> {
-        let Position { epoch, offset } = cursor.position;
-        let (session, n) =
-            cursor.last.map_or((String::new(), 0), |last| (last.session.to_string(), last.n));
-        let place = [epoch.to_string(), offset.to_string(), session, n.to_string()];
-        let (status, End { owner, finals, .. }) = self.read(room, place, limit).await?;
-        let recovered = |finals: Vec<Arc<Recorded>>, short| {
-            let cursor = finals.last().map_or(*cursor, |last| last.cursor());
-            Read::Recovered { finals, cursor, short }
-        };
-        let read = match status.as_str() {
-            "empty" | "waiting" => recovered(finals, *cursor != Cursor::default()),
-            "recovered" => recovered(finals, false),
-            "trimmed" => Read::NotRecovered { reason: Reason::Trimmed, rest: finals },
-            _ => Read::NotRecovered { reason: Reason::EpochGone, rest: finals },
-        };
-        Ok((owner, read))
-    }
-
-    /// Whose a room is, and its last finals.
-    pub async fn read_end(&self, room: &RoomName, limit: usize) -> Result<End, Error> {
-        let end = ["-1".to_owned(), "0".to_owned(), String::new(), "0".to_owned()];
-        Ok(self.read(room, end, limit).await?.1)
-    }
-
-    async fn read(
-        &self,
-        room: &RoomName,
-        place: [String; 4],
-        limit: usize,
-    ) -> Result<(String, End), Error> {
-        let (names, room) = (self.redis.keys(), room.as_str());
-        let meta = names.room_meta(room);
-        let keys = vec![
-            names.room_history(room),
-            names.room_numbers(room),
-            meta.clone(),
-            names.room_speakers(room),
-        ];
-        let mut arguments: Vec<Value> = place.into_iter().map(Value::from).collect();
-        arguments.push((limit as i64).into());
-        let answer: Vec<String> =
-            self.redis.run(&self.read, DEADLINE, keys, arguments).await.map_err(unavailable)?;
-        let [status, sealed, speak, entries @ ..] = answer.as_slice() else {
-            return Err(strange());
-        };
-        // What stands under an owner whom nobody can have written is nobody's to see.
-        let Some(owner) = self.secrets.open(Purpose::Room, &meta, sealed) else {
-            return Ok(("empty".to_owned(), End::default()));
-        };
-        let finals = entries.chunks_exact(4).map(recorded).collect::<Result<_, _>>()?;
-        Ok((status.clone(), End { owner: Some(owner), finals, live: speak != "0" }))
+        appended(&self.run_owned(&self.append, place, keys, arguments).await?)
     }
 
     /// Says an interim to whoever listens now, and tells how many replicas do; it is kept nowhere.
@@ -300,8 +254,20 @@ impl History {
         let channel = self.redis.keys().room_channel(claim.room.as_str());
         let Label { session, n } = interim.label;
         let Claim { account, fence, .. } = claim;
-        let message = format!("I {fence} {account} {session} {n} {}", interim.body);
+        let mark = self.seals.mark_interim(&channel, claim, interim);
+        let message = format!("I {fence} {account} {session} {n} {mark} {}", interim.body);
         self.redis.client().publish(channel, message).await.map_err(unavailable)
+    }
+
+    /// Whether a replica said an interim on a channel, with that fence and for that account.
+    pub(super) fn is_said(
+        &self,
+        channel: &str,
+        by: (u64, &str),
+        interim: &Text,
+        mark: &str,
+    ) -> bool {
+        self.seals.is_interim(channel, by, interim, mark)
     }
 
     fn session_key(&self, room: &RoomName, session: SessionId) -> String {
@@ -316,12 +282,6 @@ impl History {
     fn life_ms(&self) -> i64 {
         self.bounds.life.as_millis() as i64
     }
-
-    /// Whoever can write to Redis cannot make a room theirs by that.
-    fn seal_owner(&self, room: &RoomName, account: &str) -> Result<String, Error> {
-        let meta = self.redis.keys().room_meta(room.as_str());
-        self.secrets.seal(Purpose::Room, &meta, &account).map_err(|error| strange().because(error))
-    }
 }
 
 /// A mark as scripts take it.
@@ -335,7 +295,7 @@ fn appended(answer: &[String]) -> Result<Appended, Error> {
     let words: Vec<&str> = answer.iter().map(String::as_str).collect();
     Ok(match words[..] {
         ["fenced"] => Appended::Fenced,
-        ["foreign"] => return Err(foreign()),
+        ["foreign", ..] => return Err(foreign()),
         ["missing", after] => Appended::Missing(parse(after)?),
         ["known", epoch, offset, ..] => {
             Appended::Known(Position { epoch: parse(epoch)?, offset: parse(offset)? })
@@ -349,17 +309,6 @@ fn appended(answer: &[String]) -> Result<Appended, Error> {
     })
 }
 
-/// A final as the stream has it: id, session, n, body.
-fn recorded(entry: &[String]) -> Result<Arc<Recorded>, Error> {
-    let [id, session, n, body] = entry else { return Err(strange()) };
-    let label = Label { session: SessionId(parse(session)?), n: parse(n)? };
-    Ok(Arc::new(Recorded { position: parse(id)?, text: Text { label, body: body.clone() } }))
-}
-
-fn parse<T: FromStr>(text: &str) -> Result<T, Error> {
-    text.parse().map_err(|_| strange())
-}
-
 const fn speaks_ms() -> i64 {
     SPEAKS.as_millis() as i64
 }
@@ -368,6 +317,6 @@ pub(super) fn foreign() -> Error {
     Error::new(ErrorKind::Forbidden, "the room belongs to another account")
 }
 
-fn strange() -> Error {
+pub(super) fn strange() -> Error {
     Error::new(ErrorKind::Internal, "a room cannot be read")
 }

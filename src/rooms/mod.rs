@@ -8,7 +8,10 @@ mod history;
 mod membership;
 mod name;
 mod publisher;
+mod reading;
 mod refuge;
+mod runs;
+mod seals;
 mod settle;
 mod share;
 #[cfg(test)]
@@ -21,6 +24,7 @@ use std::{sync::Arc, time::Duration};
 use fanout::Fanout;
 use membership::Members;
 use refuge::Refuge;
+use seals::Seals;
 
 pub use found::{End, Read, Reason};
 pub use history::{Appended, Bounds, Claim, History, MAX_BYTES, MAX_FINALS, PAGE};
@@ -48,7 +52,7 @@ pub struct Ground {
     pub redis: Redis,
     /// Where finals are left while Redis refuses them.
     pub database: Database,
-    /// What seals owners and share tokens.
+    /// What seals owners, words and share tokens.
     pub secrets: Secrets,
     /// Who tells that a share token was taken back.
     pub revocations: Revocations,
@@ -88,7 +92,8 @@ impl Rooms {
     /// Rooms with these bounds.
     pub fn bounded(ground: Ground, bounds: Bounds, shutdown: &Shutdown) -> Self {
         let Ground { redis, database, secrets, revocations, metrics } = ground;
-        let history = History::new(redis.clone(), secrets.clone(), bounds);
+        let seals = Seals::new(&secrets, metrics.clone());
+        let history = History::new(redis.clone(), seals, bounds);
         let marks = Marks::new(database.clone(), bounds.life);
         let refuge = Refuge::start((database, marks), history.clone(), metrics.clone(), shutdown);
         let fanout = Fanout::start(redis.clone(), history.clone(), metrics.clone(), shutdown);
@@ -152,13 +157,12 @@ impl Rooms {
     /// A room of that account's as it is now; nothing where nobody ever spoke, or long ago. Fails with
     /// `forbidden` if it is another account's.
     pub async fn look(&self, room: &RoomName, account: &str) -> Result<Option<Look>, Error> {
-        let End { owner, finals, live } = self.history.read_end(room, 1).await?;
+        let End { owner, cursor, live, .. } = self.history.read_end(room, 1).await?;
         match owner {
             None => return Ok(None),
             Some(owner) if !is_same_account(&owner, account) => return Err(history::foreign()),
             Some(_) => {}
         }
-        let position = finals.last().map_or_else(Position::default, |last| last.position);
-        Ok(Some(Look { position, viewers: self.viewers(room).await?, live }))
+        Ok(Some(Look { position: cursor.position, viewers: self.viewers(room).await?, live }))
     }
 }

@@ -2,10 +2,11 @@
 -- KEYS: the history, the numbers, the meta, who speaks.
 -- ARGV: epoch, offset (0, 0: the room's beginning; -1: the end, of which the last finals are read),
 -- session and n of the final at that position (empty, 0: not known), the most finals.
--- Answers: 'empty' | 'recovered' | 'end' | 'waiting' (what is there ends before the position, and its
+-- Answers: 'empty' | 'recovered' | 'found' (the first is the final at that position) | 'begun' (the
+-- first is the one after it) | 'end' | 'waiting' (what is there ends before the position, and its
 -- session has more to add) | 'epoch_gone' or 'trimmed', and then the last finals that were not seen;
 -- then whose the room is, sealed (empty: nobody's), and how many speak (of an end only); then of each
--- final its id, session, n and body.
+-- final its id, session, n, body, account and seal: who asks looks whether a replica wrote it.
 local history, numbers = KEYS[1], KEYS[2]
 local epoch, offset = tonumber(ARGV[1]), tonumber(ARGV[2])
 local session, n, limit = ARGV[3], tonumber(ARGV[4]), ARGV[5]
@@ -26,11 +27,15 @@ local function answer(status, entries, reversed)
   for at = 1, #entries do
     local entry = entries[reversed and #entries + 1 - at or at]
     out[#out + 1] = entry[1]
-    out[#out + 1] = entry[2][2]
-    out[#out + 1] = entry[2][4]
-    out[#out + 1] = entry[2][6]
+    for field = 2, 10, 2 do
+      out[#out + 1] = entry[2][field] or ''
+    end
   end
   return out
+end
+
+local function number(entry)
+  return tonumber(entry[2][4] or '') or 0
 end
 
 local function after(from)
@@ -76,7 +81,7 @@ end
 if epoch == first_epoch and offset <= last_offset then
   local id = ARGV[1] .. '-' .. ARGV[2]
   local entry = redis.call('XRANGE', history, id, id)[1]
-  local same = not entry or session == '' or (entry[2][2] == session and tonumber(entry[2][4]) == n)
+  local same = not entry or session == '' or (entry[2][2] == session and number(entry) == n)
   if same and offset + 1 >= first_offset then
     return after('(' .. id)
   elseif same then
@@ -90,18 +95,18 @@ if known == 0 then
   return rest('epoch_gone', '-')
 end
 local seen = known >= n and find(function(entry)
-  return entry[2][2] == session and tonumber(entry[2][4]) == n
+  return entry[2][2] == session and number(entry) == n
 end)
 if seen then
-  return after('(' .. seen[1])
-elseif first_offset == 2 and first[2][2] == session and tonumber(first[2][4]) == n + 1 then
+  return answer('found', redis.call('XRANGE', history, seen[1], '+', 'COUNT', limit + 1))
+elseif first_offset == 2 and first[2][2] == session and number(first) == n + 1 then
   -- An owner that knew nothing of what was before began here, right after what was seen.
-  return after('-')
+  return answer('begun', redis.call('XRANGE', history, '-', '+', 'COUNT', limit))
 elseif last[2][2] == session and known < n then
   return answer('waiting', {})
 end
 -- Everything up to n of that session was seen; what follows its last such final was not.
 local before = find(function(entry)
-  return entry[2][2] == session and tonumber(entry[2][4]) <= n
+  return entry[2][2] == session and number(entry) <= n
 end)
 return rest('epoch_gone', before and '(' .. before[1] or '-')

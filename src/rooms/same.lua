@@ -1,7 +1,7 @@
--- Whether two accounts, each given by its names, have one in common.
-local function same(one, other)
-  for name in string.gmatch(one, '[^/]+') do
-    if string.find('/' .. other .. '/', '/' .. name .. '/', 1, true) then
+-- Whether a room's owner, sealed, goes by one of those names, each sealed. Names follow the first dot.
+local function same(owner, names)
+  for name in string.gmatch(string.match(owner, '^[^.]*%.(.*)$') or '', '[^/]+') do
+    if string.find('/' .. names .. '/', '/' .. name .. '/', 1, true) then
       return true
     end
   end

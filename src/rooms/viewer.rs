@@ -237,7 +237,7 @@ impl Viewer {
             Ok(Read::Recovered { short: true, .. }) => {
                 Some(self.lose(Reason::EpochGone, Vec::new()))
             }
-            Ok(Read::NotRecovered { reason, rest }) => Some(self.lose(reason, rest)),
+            Ok(Read::NotRecovered { reason, rest, .. }) => Some(self.lose(reason, rest)),
             Ok(Read::Recovered { finals, .. }) if !finals.is_empty() => {
                 self.settle("recovered");
                 self.pages = finals.into();

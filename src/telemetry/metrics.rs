@@ -87,6 +87,8 @@ pub struct Metrics {
     pub audio_lost_ms: Counter<u64>,
     /// Finals on their way into a room, by `outcome`.
     pub room_finals: Counter<u64>,
+    /// What was found in rooms and no replica wrote, by `what` (`owner`, `final`, `repeated`, `interim`).
+    pub room_forgeries: Counter<u64>,
     /// Viewers of rooms on this replica.
     pub room_viewers: UpDownCounter<i64>,
     /// Rooms that were to be watched, by `outcome` (`joined`, `recovered`, `epoch_gone`, `trimmed`, or the
@@ -175,6 +177,7 @@ impl Metrics {
             migrations: counter("migrations"),
             audio_lost_ms: counter("audio_lost_ms"),
             room_finals: counter("room_finals"),
+            room_forgeries: counter("room_forgeries"),
             room_viewers: gauge("room_viewers"),
             room_joins: counter("room_joins"),
             room_viewers_ended: counter("room_viewers_ended"),

@@ -188,7 +188,9 @@ async fn what_was_seen_is_looked_for_among_the_last_thousand() {
     assert_eq!(found(read(&here, seen(201)).await), upwards(202..=1200));
     for far in [1, 200] {
         let read = read(&here, seen(far)).await;
-        let Read::NotRecovered { reason: Reason::EpochGone, rest } = read else { panic!("{far}") };
+        let Read::NotRecovered { reason: Reason::EpochGone, rest, .. } = read else {
+            panic!("{far}")
+        };
         assert_eq!(rest.last().map(|last| last.text.label.n), Some(1200), "it begins afresh");
     }
 }
@@ -285,7 +287,7 @@ async fn a_mark_is_left_with_finals_and_handed_on() {
     assert_eq!(later.fence, floor + 1);
 
     let room = room();
-    let said = |n| history.read_session(&room, session, n, 10);
+    let said = |n| history.read_session((&room, ACCOUNT), session, n, 10);
     let numbers = |said: Vec<Arc<Recorded>>| -> Vec<u64> {
         said.iter().map(|recorded| recorded.text.label.n).collect()
     };

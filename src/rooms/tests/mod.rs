@@ -1,5 +1,6 @@
 //! Rooms on a real Redis.
 
+mod forgeries;
 mod histories;
 mod interleavings;
 mod members;

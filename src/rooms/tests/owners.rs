@@ -110,7 +110,7 @@ async fn a_room_is_its_accounts_by_whatever_name_they_are_known() {
     let start = Start::After(Cursor::default());
     for (speaks, watches) in [(whole, half), (half, whole), (whole, key), (half, half)] {
         let mut publisher = claim_for(&one, speaks, session).await;
-        let n = last_n(&one, session).await + 1;
+        let n = last_n(&one, whole, session).await + 1;
         publish(&mut publisher, session, n..=n).await;
         let mut viewer = other.rooms.join(&room(), watches, start);
         viewer.begin(50).await.unwrap();
@@ -126,7 +126,8 @@ async fn a_room_is_its_accounts_by_whatever_name_they_are_known() {
 }
 
 /// The last number that a session has said.
-async fn last_n(replica: &Replica, session: SessionId) -> u64 {
-    let said = replica.rooms.history().read_session(&room(), session, 0, 9).await.unwrap();
+async fn last_n(replica: &Replica, account: &str, session: SessionId) -> u64 {
+    let said =
+        replica.rooms.history().read_session((&room(), account), session, 0, 9).await.unwrap();
     said.last().map_or(0, |last| last.text.label.n)
 }

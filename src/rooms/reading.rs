@@ -1,0 +1,141 @@
+//! Reads histories: without holes or not at all, and nothing that no replica wrote.
+
+use std::sync::Arc;
+
+use fred::types::Value;
+
+use super::{
+    Cursor, End, Position, Read, Reason, Recorded, RoomName,
+    history::{DEADLINE, History, strange},
+    runs::{self, FIELDS, Reader, Run, parse},
+};
+use crate::{
+    model::{Error, SessionId},
+    redis::unavailable,
+};
+
+/// What the script found, of which only the owner was looked at.
+struct Found {
+    status: String,
+    owner: Option<String>,
+    speak: String,
+    entries: Vec<String>,
+}
+
+/// Nothing follows a cursor, or what it follows is gone.
+fn short(cursor: Cursor) -> Read {
+    let short = cursor != Cursor::default();
+    Read::Recovered { finals: Vec::new(), cursor, short, more: false }
+}
+
+impl History {
+    /// The last finals of an account's session after its number `n`, in order, at most that many.
+    pub async fn read_session(
+        &self,
+        (room, account): (&RoomName, &str),
+        session: SessionId,
+        n: u64,
+        limit: usize,
+    ) -> Result<Vec<Arc<Recorded>>, Error> {
+        let history = self.redis.keys().room_history(room.as_str());
+        let keys = vec![history.clone()];
+        let arguments =
+            vec![session.to_string().into(), n.to_string().into(), (limit as i64).into()];
+        let answer: Vec<String> =
+            self.redis.run(&self.said, DEADLINE, keys, arguments).await.map_err(unavailable)?;
+        let reader = Reader { seals: &self.seals, history: &history, owner: account };
+        let entries = answer.chunks_exact(FIELDS).rev();
+        let read = entries.map(|entry| Ok(reader.read(entry)?.1.map(Arc::new)));
+        read.filter_map(Result::transpose).collect()
+    }
+
+    /// Whose a room is, and what follows a cursor there, at most that many finals: everything that
+    /// there is, or a refusal.
+    pub async fn read_after(
+        &self,
+        room: &RoomName,
+        cursor: &Cursor,
+        limit: usize,
+    ) -> Result<(Option<String>, Read), Error> {
+        let Position { epoch, offset } = cursor.position;
+        let (session, n) =
+            cursor.last.map_or((String::new(), 0), |last| (last.session.to_string(), last.n));
+        let place = [epoch.to_string(), offset.to_string(), session, n.to_string()];
+        let found = self.read(room, place, limit).await?;
+        let Some(owner) = &found.owner else { return Ok((None, short(*cursor))) };
+        let history = self.redis.keys().room_history(room.as_str());
+        let reader = Reader { seals: &self.seals, history: &history, owner };
+        let entries = &found.entries;
+        let more = entries.len() >= limit * FIELDS;
+        let read = match found.status.as_str() {
+            "empty" | "waiting" => short(*cursor),
+            "recovered" => {
+                let after = Some(*cursor).filter(|_| epoch > 0);
+                runs::recovered(reader.runs(after, entries)?, more)
+            }
+            "begun" => {
+                let first: Position = parse(entries.first().ok_or_else(strange)?)?;
+                let position = Position { offset: first.offset.saturating_sub(1), ..first };
+                let after = Cursor { position, last: cursor.last };
+                runs::recovered(reader.runs(Some(after), entries)?, more)
+            }
+            "found" => {
+                let (seen, entries) = entries.split_at_checked(FIELDS).ok_or_else(strange)?;
+                match reader.read(seen)? {
+                    (_, Some(seen)) => {
+                        runs::recovered(reader.runs(Some(seen.cursor()), entries)?, more)
+                    }
+                    (position, None) => {
+                        let after = Cursor { position, last: None };
+                        runs::lost(Reason::EpochGone, reader.runs(Some(after), entries)?)
+                    }
+                }
+            }
+            "trimmed" => runs::lost(Reason::Trimmed, reader.runs(None, entries)?),
+            _ => runs::lost(Reason::EpochGone, reader.runs(None, entries)?),
+        };
+        Ok((found.owner, read))
+    }
+
+    /// Whose a room is, and its last finals.
+    pub async fn read_end(&self, room: &RoomName, limit: usize) -> Result<End, Error> {
+        let end = ["-1".to_owned(), "0".to_owned(), String::new(), "0".to_owned()];
+        let found = self.read(room, end, limit).await?;
+        let Some(owner) = &found.owner else { return Ok(End::default()) };
+        let history = self.redis.keys().room_history(room.as_str());
+        let reader = Reader { seals: &self.seals, history: &history, owner };
+        let runs = reader.runs(None, &found.entries)?;
+        let Run { finals, cursor } = runs.into_iter().next_back().unwrap_or_default();
+        let live = found.speak != "0";
+        Ok(End { owner: found.owner, finals, cursor, live })
+    }
+
+    async fn read(
+        &self,
+        room: &RoomName,
+        place: [String; 4],
+        limit: usize,
+    ) -> Result<Found, Error> {
+        let (names, room) = (self.redis.keys(), room.as_str());
+        let meta = names.room_meta(room);
+        let keys = vec![
+            names.room_history(room),
+            names.room_numbers(room),
+            meta.clone(),
+            names.room_speakers(room),
+        ];
+        let mut arguments: Vec<Value> = place.into_iter().map(Value::from).collect();
+        arguments.push((limit as i64).into());
+        let answer: Vec<String> =
+            self.redis.run(&self.read, DEADLINE, keys, arguments).await.map_err(unavailable)?;
+        let mut words = answer.into_iter();
+        let (Some(status), Some(owner), Some(speak)) = (words.next(), words.next(), words.next())
+        else {
+            return Err(strange());
+        };
+        // What stands under an owner whom nobody can have written is nobody's to see.
+        let sealed = Some(owner).filter(|owner| !owner.is_empty());
+        let owner = sealed.and_then(|owner| self.seals.open_owner(&meta, &owner));
+        Ok(Found { status, owner, speak, entries: words.collect() })
+    }
+}
