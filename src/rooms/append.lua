@@ -6,8 +6,9 @@
 -- none), its n and milliseconds; the number up to which owners before count (empty: all); how long the
 -- session counts as speaking, in milliseconds, 0 if it has ended; an owner that is none, since no replica
 -- wrote it (empty: not seen yet); the account; then of each final its n, its body and its seal.
--- Answers: 'foreign', the owner | 'fenced' | 'missing', n of the last final that is there
--- | 'stored' or 'known', epoch, offset of the room's end, how many were added, whether an epoch began.
+-- Answers: 'fenced', or one of these and the owner, at whom who asks looks: 'foreign' | 'missing', n of the
+-- last final that is there | 'stored' or 'known', epoch, offset of the room's end, how many were added,
+-- whether an epoch began.
 -- Nothing here looks through the history, however much others say there, but where an epoch begins.
 local history, meta, numbers = KEYS[1], KEYS[2], KEYS[3]
 local fence, session, account = tonumber(ARGV[1]), ARGV[7], ARGV[18]
@@ -33,19 +34,22 @@ local function size(entry)
 end
 
 local held = redis.call('HMGET', meta, 'owner', 'bytes')
-local owner = held[1] ~= ARGV[17] and held[1]
+local owner, forged = held[1], held[1] == ARGV[17]
 local owned = redis.call('HMGET', KEYS[4], 'fence', 'said', 'mark_fence', 'mark_n', 'mark_ms')
 if owner and not same(owner, ARGV[2]) then
-  return { 'foreign', owner }
-elseif fence < tonumber(owned[1] or 0) then
+  if not forged then
+    return { 'foreign', owner }
+  end
+  owner = false
+end
+if fence < tonumber(owned[1] or 0) then
   return { 'fenced' }
 elseif not owner then
   -- What is left of an owner who was forgotten is nobody else's to see.
   redis.call('DEL', history, numbers)
 end
-if not owner or #owner <= #ARGV[3] then
-  redis.call('HSET', meta, 'owner', ARGV[3])
-end
+local whose = owner and not forged and #owner > #ARGV[3] and owner or ARGV[3]
+redis.call('HSET', meta, 'owner', whose)
 
 local last = redis.call('XREVRANGE', history, '+', '-', 'COUNT', 1)[1]
 local epoch, offset = 0, 0
@@ -62,7 +66,7 @@ end
 local first_n = tonumber(ARGV[FIRST])
 local hole = first_n > known + 1
 if hole and ARGV[6] ~= '1' then
-  return { 'missing', text(known) }
+  return { 'missing', whose, text(known) }
 end
 
 local bytes = last and tonumber(held[2] or 0) or 0
@@ -146,6 +150,6 @@ else
 end
 if added > 0 then
   redis.call('PUBLISH', ARGV[11], 'F ' .. ARGV[1] .. ' ' .. text(epoch) .. '-' .. text(offset))
-  return { 'stored', text(epoch), text(offset), text(added), began and '1' or '0' }
+  return { 'stored', whose, text(epoch), text(offset), text(added), began and '1' or '0' }
 end
-return { 'known', text(epoch), text(offset), '0', '0' }
+return { 'known', whose, text(epoch), text(offset), '0', '0' }

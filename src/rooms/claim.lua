@@ -4,14 +4,16 @@
 -- the session; how long it counts as speaking, in milliseconds; the channel; an owner that is none, since
 -- no replica wrote it (empty: not seen yet).
 -- Answers: 'foreign', the owner | 'claimed', the owner, the fence, the mark that the owner before left
--- (empty: none). Who asks looks whether the owner is one.
+-- (empty: none). Who asks looks at the owner.
 local owner = redis.call('HGET', KEYS[1], 'owner')
-if owner == ARGV[8] then
+local forged = owner == ARGV[8]
+if owner and not same(owner, ARGV[1]) then
+  if not forged then
+    return { 'foreign', owner }
+  end
   owner = false
 end
-if owner and not same(owner, ARGV[1]) then
-  return { 'foreign', owner }
-elseif not owner then
+if not owner then
   -- What is left of an owner who was forgotten is nobody else's to see.
   redis.call('DEL', KEYS[3], KEYS[4])
 end
@@ -21,7 +23,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local last = math.max(tonumber(held[1] or 0), tonumber(ARGV[4]))
 local fence = string.format('%.0f', math.max(now, last + 1))
 -- Who is known by more names stays so.
-local whose = owner and #owner > #ARGV[2] and owner or ARGV[2]
+local whose = owner and not forged and #owner > #ARGV[2] and owner or ARGV[2]
 redis.call('HSET', KEYS[1], 'owner', whose)
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 redis.call('HSET', KEYS[2], 'fence', fence)

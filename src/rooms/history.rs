@@ -156,10 +156,7 @@ impl History {
             answer.map_err(unavailable)
         };
         let answer = run(arguments.clone()).await?;
-        let found = match answer.as_slice() {
-            [status, owner, ..] if status == "foreign" || status == "claimed" => owner,
-            _ => return Ok(answer),
-        };
+        let Some(found) = answer.get(1) else { return Ok(answer) };
         if self.seals.open_owner(meta, found).is_some() {
             return Ok(answer);
         }
@@ -296,11 +293,11 @@ fn appended(answer: &[String]) -> Result<Appended, Error> {
     Ok(match words[..] {
         ["fenced"] => Appended::Fenced,
         ["foreign", ..] => return Err(foreign()),
-        ["missing", after] => Appended::Missing(parse(after)?),
-        ["known", epoch, offset, ..] => {
+        ["missing", _, after] => Appended::Missing(parse(after)?),
+        ["known", _, epoch, offset, ..] => {
             Appended::Known(Position { epoch: parse(epoch)?, offset: parse(offset)? })
         }
-        ["stored", epoch, offset, added, began] => Appended::Stored {
+        ["stored", _, epoch, offset, added, began] => Appended::Stored {
             position: Position { epoch: parse(epoch)?, offset: parse(offset)? },
             added: parse(added)?,
             began: began == "1",
