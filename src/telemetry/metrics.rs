@@ -136,10 +136,7 @@ impl Metrics {
     fn with(meter: &Meter, registry: Registry, provider: SdkMeterProvider) -> Self {
         let counter = |name: &'static str| meter.u64_counter(name).build();
         let gauge = |name: &'static str| meter.i64_up_down_counter(name).build();
-        let milliseconds = |name: &'static str| {
-            let bounds = vec![1.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1e3, 2e3, 5e3, 1e4];
-            meter.f64_histogram(name).with_boundaries(bounds).build()
-        };
+        let milliseconds = |name: &'static str| times(meter, name);
         Self {
             live_sessions: gauge("live_sessions"),
             live_sessions_ended: counter("live_sessions_ended"),
@@ -201,6 +198,11 @@ impl Metrics {
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(String::from_utf8_lossy(&text).into_owned())
     }
+}
+
+fn times(meter: &Meter, name: &'static str) -> Histogram<f64> {
+    let bounds = vec![1.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1e3, 2e3, 5e3, 1e4];
+    meter.f64_histogram(name).with_boundaries(bounds).build()
 }
 
 /// A label of an instrument.

@@ -191,6 +191,25 @@ async fn whoever_writes_to_redis_owns_no_room_and_reads_none() {
     assert_eq!(joined["n"], json!(8), "whoever spoke still owns it: {joined}");
 }
 
+/// What a stranger puts after the third final of a room, and a body of theirs.
+fn forgeries(redis: &Redis, other: &Voice) -> (String, Vec<Vec<String>>) {
+    let genuine = entries(redis, "stage").pop().expect("the last");
+    let changed = |at: usize, with: &str| {
+        let mut entry = genuine.clone();
+        with.clone_into(&mut entry[at]);
+        entry
+    };
+    let body = genuine[6].replace("word 3", "forged").replace("\"n\":3", "\"n\":4");
+    let forgeries = vec![
+        changed(6, &body),
+        changed(4, "4"),
+        changed(2, &other.session_id()),
+        entries(redis, "elsewhere")[3].clone(),
+        genuine.clone(),
+    ];
+    (body, forgeries)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn words_that_no_replica_wrote_are_shown_to_nobody() {
     let (redis, app) = shared().await;
@@ -205,20 +224,7 @@ async fn words_that_no_replica_wrote_are_shown_to_nobody() {
     let headers = [("authorization", bearer.as_str())];
     let mut stream = Stream::open(&url, &headers).await.map_err(|it| it.0).expect("admitted");
     stream.next(SOON).await.expect("joined");
-    let genuine = entries(&redis, "stage").pop().expect("the last");
-    let changed = |at: usize, with: &str| {
-        let mut entry = genuine.clone();
-        with.clone_into(&mut entry[at]);
-        entry
-    };
-    let body = genuine[6].replace("word 3", "forged").replace("\"n\":3", "\"n\":4");
-    let forgeries = [
-        changed(6, &body),
-        changed(4, "4"),
-        changed(2, &other.session_id()),
-        entries(&redis, "elsewhere")[3].clone(),
-        genuine.clone(),
-    ];
+    let (body, forgeries) = forgeries(&redis, &other);
     for (last_n, forged) in (3..).zip(&forgeries) {
         let last: audio_transcription_api::rooms::Position =
             entries(&redis, "stage").pop().expect("the last")[0].parse().expect("a place");
