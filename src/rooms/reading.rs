@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fred::types::Value;
 
 use super::{
-    Cursor, End, Position, Read, Reason, Recorded, RoomName,
+    Cursor, End, Label, Position, Read, Reason, Recorded, RoomName,
     history::{DEADLINE, History, strange},
     runs::{self, FIELDS, Reader, Run, parse},
 };
@@ -26,6 +26,34 @@ struct Found {
 fn short(cursor: Cursor) -> Read {
     let short = cursor != Cursor::default();
     Read::Recovered { finals: Vec::new(), cursor, short, more: false }
+}
+
+/// What the script found after a cursor, as far as it is believed.
+fn judge(reader: &Reader<'_>, cursor: Cursor, found: &Found, limit: usize) -> Result<Read, Error> {
+    let entries = &found.entries;
+    let more = entries.len() >= limit * FIELDS;
+    let follow = |after, entries| Ok(runs::recovered(reader.runs(after, entries)?, more));
+    match found.status.as_str() {
+        "empty" | "waiting" => Ok(short(cursor)),
+        "recovered" => follow(Some(cursor).filter(|_| cursor.position.epoch > 0), entries),
+        "begun" => {
+            let first: Position = parse(entries.first().ok_or_else(strange)?)?;
+            let position = Position { offset: first.offset.saturating_sub(1), ..first };
+            follow(Some(Cursor { position, last: cursor.last }), entries)
+        }
+        "found" => {
+            let (seen, entries) = entries.split_at_checked(FIELDS).ok_or_else(strange)?;
+            match reader.read(seen)? {
+                (_, Some(seen)) => follow(Some(seen.cursor()), entries),
+                (position, None) => {
+                    let after = Some(Cursor { position, last: None });
+                    Ok(runs::lost(Reason::EpochGone, reader.runs(after, entries)?))
+                }
+            }
+        }
+        "trimmed" => Ok(runs::lost(Reason::Trimmed, reader.runs(None, entries)?)),
+        _ => Ok(runs::lost(Reason::EpochGone, reader.runs(None, entries)?)),
+    }
 }
 
 impl History {
@@ -58,42 +86,14 @@ impl History {
         limit: usize,
     ) -> Result<(Option<String>, Read), Error> {
         let Position { epoch, offset } = cursor.position;
-        let (session, n) =
-            cursor.last.map_or((String::new(), 0), |last| (last.session.to_string(), last.n));
+        let named = |last: Label| (last.session.to_string(), last.n);
+        let (session, n) = cursor.last.map_or((String::new(), 0), named);
         let place = [epoch.to_string(), offset.to_string(), session, n.to_string()];
         let found = self.read(room, place, limit).await?;
         let Some(owner) = &found.owner else { return Ok((None, short(*cursor))) };
         let history = self.redis.keys().room_history(room.as_str());
         let reader = Reader { seals: &self.seals, history: &history, owner };
-        let entries = &found.entries;
-        let more = entries.len() >= limit * FIELDS;
-        let read = match found.status.as_str() {
-            "empty" | "waiting" => short(*cursor),
-            "recovered" => {
-                let after = Some(*cursor).filter(|_| epoch > 0);
-                runs::recovered(reader.runs(after, entries)?, more)
-            }
-            "begun" => {
-                let first: Position = parse(entries.first().ok_or_else(strange)?)?;
-                let position = Position { offset: first.offset.saturating_sub(1), ..first };
-                let after = Cursor { position, last: cursor.last };
-                runs::recovered(reader.runs(Some(after), entries)?, more)
-            }
-            "found" => {
-                let (seen, entries) = entries.split_at_checked(FIELDS).ok_or_else(strange)?;
-                match reader.read(seen)? {
-                    (_, Some(seen)) => {
-                        runs::recovered(reader.runs(Some(seen.cursor()), entries)?, more)
-                    }
-                    (position, None) => {
-                        let after = Cursor { position, last: None };
-                        runs::lost(Reason::EpochGone, reader.runs(Some(after), entries)?)
-                    }
-                }
-            }
-            "trimmed" => runs::lost(Reason::Trimmed, reader.runs(None, entries)?),
-            _ => runs::lost(Reason::EpochGone, reader.runs(None, entries)?),
-        };
+        let read = judge(&reader, *cursor, &found, limit)?;
         Ok((found.owner, read))
     }
 
