@@ -87,9 +87,10 @@ prop_compose! {
         most in 1_usize..4,
         resumed in prop::option::of((0_u64..3_000, 0_u64..30_000)),
         heals in any::<bool>(),
+        estimates in any::<bool>(),
     ) -> Plan {
         let second = second.map(|(from, long)| (from, from + long));
-        Plan { seed, length_ms, trouble, outage, second, most, resumed, heals }
+        Plan { seed, length_ms, trouble, outage, second, most, resumed, heals, estimates }
     }
 }
 
@@ -108,6 +109,13 @@ proptest! {
         let world = lived(Plan { trouble: false, outage: (0, 0), second: None, ..plan });
         assert_eq!(gaps(&world), 0);
         assert!(world.links <= if resumed { 6 } else { 1 }, "{} connections", world.links);
+    }
+
+    /// Where times are estimated no word is on two connections, whatever breaks.
+    #[test]
+    fn estimated_times_are_never_cut(plan in plans()) {
+        let world = lived(Plan { second: None, estimates: true, ..plan });
+        assert_eq!(world.widest, 1);
     }
 
     /// One dies for good: the other takes over soon, and nothing is lost.
