@@ -99,7 +99,7 @@ pub enum Notice {
 /// What came of asking another provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It was asked.
+    /// It was asked, be it again.
     Attempted,
     /// Finals came from it, or the proof of silence.
     Succeeded,
