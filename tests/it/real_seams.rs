@@ -20,14 +20,37 @@ const SAID: &str = "And so my fellow Americans ask not what your country can do 
                     you can do for your country";
 /// Seconds at which words are cut in two.
 const CUTS: [&[f64]; 4] = [&[1.8], &[4.3, 8.9], &[5.9], &[6.8]];
-/// Wrong words for each that was said, above those of a socket that is not lost.
-const MORE: f64 = 0.05;
+/// Wrong words above those of a socket that is not lost: the engine hears utterances of other lengths,
+/// and may take one word for another. Half a word alone costs two, its own and the other half.
+const MORE: usize = 1;
+/// A word that a pause of the client's cut in two. No pause is meant: a busy machine makes them.
+const FOR_A_PAUSE: usize = 2;
+/// Less than the time after which a final of audio that nothing follows is asked for.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Less than the time for which a lost client is waited for.
+const AWAY: Duration = Duration::from_secs(4);
 
 /// A client whose sockets are lost at some moments, and who goes on at once.
 struct Speaker {
     socket: RawSocket,
     started: Value,
     finals: BTreeMap<u64, String>,
+    said: Instant,
+    pauses: usize,
+}
+
+/// What came of a clip.
+struct Recital {
+    heard: String,
+    /// How often the client was kept from speaking, or from coming back.
+    pauses: usize,
+}
+
+impl Recital {
+    fn wrong_words(&self) -> usize {
+        let words = SAID.split(' ').count() as f64;
+        (word_error_rate(SAID, &self.heard) * words).round() as usize
+    }
 }
 
 impl Speaker {
@@ -37,7 +60,18 @@ impl Speaker {
         socket.send_json(&start).await.expect("sent");
         let started = |it: &Value| it["type"] == "session_started";
         let started = socket.receive_until(SOON, started).await.expect("started");
-        Self { socket, started, finals: BTreeMap::new() }
+        Self { socket, started, finals: BTreeMap::new(), said: Instant::now(), pauses: 0 }
+    }
+
+    async fn say(&mut self, chunk: &[u8]) {
+        self.socket.send_binary(chunk).await.expect("sent");
+        self.look(PAUSE);
+    }
+
+    /// Notes a pause, if it was long since anything was said.
+    fn look(&mut self, pause: Duration) {
+        let said = std::mem::replace(&mut self.said, Instant::now());
+        self.pauses += usize::from(said.elapsed() >= pause);
     }
 
     fn note(&mut self, told: &Value) {
@@ -80,20 +114,22 @@ impl Speaker {
         });
         self.socket.send_json(&resume).await.expect("sent");
         let resumed = self.hear_for("session_resumed").await;
+        self.look(AWAY);
         self.finals.split_off(&(resumed["last_n"].as_u64().expect("a number") + 1));
         resumed["next_seq"].as_u64().expect("a number") as usize
     }
 
-    async fn finish(mut self) -> String {
+    async fn finish(mut self) -> Recital {
         self.socket.send_json(&json!({ "type": "stop_streaming" })).await.expect("sent");
         let stopped = self.hear_for("streaming_stopped").await;
         assert_eq!(stopped["report"]["lost_ms"], 0, "{stopped}");
-        self.finals.into_values().collect::<Vec<_>>().join(" ")
+        let heard = self.finals.into_values().collect::<Vec<_>>().join(" ");
+        Recital { heard, pauses: self.pauses }
     }
 }
 
 /// Says a clip at the pace of its speaker, and loses the socket at those seconds.
-async fn recite(app: &TestApp, wav: &Wav, cuts: &[f64]) -> String {
+async fn recite(app: &TestApp, wav: &Wav, cuts: &[f64]) -> Recital {
     let chunks: Vec<_> = wav.chunks(CHUNK).collect();
     let mut cuts = cuts.iter().map(|second| (second * 10.0) as usize).peekable();
     let mut speaker = Speaker::begin(app).await;
@@ -103,7 +139,7 @@ async fn recite(app: &TestApp, wav: &Wav, cuts: &[f64]) -> String {
             speaker.hear_until(began + CHUNK * live as u32).await;
             live += 1;
         }
-        speaker.socket.send_binary(chunks[next]).await.expect("sent");
+        speaker.say(chunks[next]).await;
         next += 1;
         if cuts.next_if(|cut| *cut == next).is_some() {
             next = speaker.lose(app, next).await;
@@ -120,10 +156,11 @@ async fn a_word_that_is_cut_in_two_is_heard_whole() {
         recite(&app, &wav, &[]),
         join_all(CUTS.iter().map(|cuts| recite(&app, &wav, cuts)))
     );
-    let least = word_error_rate(SAID, &uncut);
-    for (cuts, heard) in CUTS.iter().zip(cut) {
-        let rate = word_error_rate(SAID, &heard);
-        assert!(rate <= least + MORE, "{rate:.3} cut at {cuts:?}, {least:.3} not: {heard}");
+    let least = uncut.wrong_words();
+    for (cuts, recital) in CUTS.iter().zip(cut) {
+        let (wrong, heard) = (recital.wrong_words(), &recital.heard);
+        let most = least + MORE + FOR_A_PAUSE * recital.pauses;
+        assert!(wrong <= most, "{wrong} words cut at {cuts:?}, {least} not: {heard}");
     }
 }
 
