@@ -2,6 +2,9 @@
 
 use crate::model::{Segment, Timing, Word};
 
+/// How long the beginning of a word may be that is taken for silence, in milliseconds.
+const ONSET_MS: u64 = 800;
+
 /// The part of a segment that lies after `covered_ms`, if any of it does.
 ///
 /// A word belongs to the side on which its middle lies.
@@ -58,6 +61,12 @@ impl Edge {
     pub fn cap(&self, covered_ms: u64) -> u64 {
         self.0.map_or(covered_ms, |left_ms| covered_ms.min(left_ms))
     }
+}
+
+/// Up to where silence is believed that nothing of the audio follows: behind it a word may begin of
+/// which too little was heard to tell.
+pub fn before_onset(covered_ms: u64, received_ms: u64) -> u64 {
+    covered_ms.min(received_ms.saturating_sub(ONSET_MS))
 }
 
 /// The part of a segment that lies before `until_ms`, if any of it does.
@@ -151,6 +160,13 @@ mod tests {
         assert_eq!(keep(segment(), 999), (None, 100));
         let forced = Segment { from_finalize: true, ..segment() };
         assert_eq!(keep(forced, 1000), (None, 100));
+    }
+
+    #[test]
+    fn silence_at_the_end_of_what_was_heard_may_be_a_word() {
+        assert_eq!(before_onset(1000, 1000), 200);
+        assert_eq!(before_onset(150, 1000), 150);
+        assert_eq!(before_onset(500, 500), 0);
     }
 
     #[test]

@@ -43,6 +43,8 @@ mod outages;
 mod pages;
 mod polling;
 #[cfg(feature = "local-speech")]
+mod real_seams;
+#[cfg(feature = "local-speech")]
 mod real_speech;
 mod redis_rights;
 mod resume;

@@ -7,6 +7,7 @@ use crate::{
         herald::{Kept, Lost, Record},
         migration::Step,
         outbox::Letter,
+        splice,
         upstream::Text,
         wire::{Event, Gap, Migrate, Transcription},
     },
@@ -17,9 +18,6 @@ use crate::{
 
 /// How near the end of the audio a word may be cut, in milliseconds.
 const EDGE_MS: u64 = 300;
-/// How long the beginning of a word may be that is taken for silence, in milliseconds, by who only
-/// estimates times.
-const ONSET_MS: u64 = 800;
 
 impl Session {
     /// Text, interim or final.
@@ -55,15 +53,13 @@ impl Session {
         self.outbox.post(Letter { event, delivery });
     }
 
-    /// Up to where this owner is done, of what is covered upstream. Silence at the end of audio that
-    /// goes on elsewhere may be the beginning of a word.
+    /// Up to where this owner is done, of what is covered upstream.
     pub(super) fn done_ms(&self, covered_ms: u64) -> u64 {
         let covered_ms = self.edge.cap(covered_ms);
         if !self.owned.asked().is_cancelled() || self.service.lineup.measures(self.heard.by()) {
             return covered_ms;
         }
-        let heard_ms = self.progress.received_ms.saturating_sub(ONSET_MS);
-        covered_ms.min(heard_ms.max(self.noted_ms))
+        splice::before_onset(covered_ms, self.progress.received_ms).max(self.noted_ms)
     }
 
     /// The end of audio that goes on elsewhere may lie within a word: the last one is left to the

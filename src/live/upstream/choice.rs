@@ -34,9 +34,8 @@ impl Failure<'_> {
 pub struct Choice {
     /// Who cannot have this audio, and why.
     avoided: Vec<(&'static str, ProviderError)>,
+    /// Who failed, and how often; who failed last comes last.
     strikes: Vec<(&'static str, u32)>,
-    /// Who failed last.
-    left: Option<&'static str>,
     /// Whether an attempt has failed, and not just a connection that had worked.
     repeated: bool,
 }
@@ -60,9 +59,9 @@ impl Choice {
         self.avoided.last().map(|(_, error)| error)
     }
 
-    /// Who failed last.
-    pub const fn left(&self) -> Option<&'static str> {
-        self.left
+    /// Who failed before `provider` is asked, be it again: the last one that is somebody else.
+    pub fn instead_of(&self, provider: &str) -> Option<&'static str> {
+        self.strikes.iter().rev().map(|(other, _)| *other).find(|other| *other != provider)
     }
 
     /// Whether the next attempt repeats one that failed.
@@ -73,14 +72,15 @@ impl Choice {
     /// Notes a failure; `for_good` if the same provider is not to have this audio again.
     pub fn failed(&mut self, failure: Failure<'_>, for_good: bool) {
         let Failure { provider, error, .. } = failure;
-        self.left = Some(provider);
         if for_good {
             self.avoided.push((provider, error.clone()));
         }
-        match self.strikes.iter_mut().find(|(other, _)| *other == provider) {
-            Some((_, count)) => *count = count.saturating_add(failure.strikes()),
-            None => self.strikes.push((provider, failure.strikes())),
-        }
+        self.strike(provider, self.struck(provider).saturating_add(failure.strikes()));
+    }
+
+    fn strike(&mut self, provider: &'static str, count: u32) {
+        self.strikes.retain(|(other, _)| *other != provider);
+        self.strikes.push((provider, count));
     }
 
     /// The next attempt repeats one that failed.
@@ -96,13 +96,9 @@ impl Choice {
     /// Takes in what another lane knows whose audio is this one's now.
     pub fn join(&mut self, newer: Self) {
         self.avoided.extend(newer.avoided);
-        self.left = newer.left.or(self.left);
         self.repeated |= newer.repeated;
         for (provider, count) in newer.strikes {
-            match self.strikes.iter_mut().find(|(other, _)| *other == provider) {
-                Some((_, most)) => *most = count.max(*most),
-                None => self.strikes.push((provider, count)),
-            }
+            self.strike(provider, count.max(self.struck(provider)));
         }
     }
 }
@@ -133,6 +129,27 @@ mod tests {
         assert_eq!(choice.order(&ALL)[0], "one", "both failed as often");
         fail(&mut choice, "one", ErrorClass::Unavailable, true);
         assert_eq!((choice.order(&ALL)[0], choice.fresh(&ALL)), ("two", None));
+    }
+
+    #[test]
+    fn another_stands_in_however_often_it_is_asked() {
+        let mut choice = Choice::default();
+        assert_eq!(choice.instead_of("one"), None);
+        fail(&mut choice, "one", ErrorClass::RateLimited, true);
+        assert_eq!((choice.instead_of("one"), choice.instead_of("two")), (None, Some("one")));
+        fail(&mut choice, "two", ErrorClass::Unavailable, true);
+        assert_eq!(
+            (choice.instead_of("one"), choice.instead_of("two")),
+            (Some("two"), Some("one"))
+        );
+        // What another lane knows takes nothing of that away.
+        let mut newer = Choice::default();
+        fail(&mut newer, "two", ErrorClass::Unavailable, true);
+        choice.join(newer);
+        assert_eq!(
+            (choice.instead_of("one"), choice.instead_of("two")),
+            (Some("two"), Some("one"))
+        );
     }
 
     #[test]

@@ -80,7 +80,9 @@ impl Upstream {
         origin: Option<Origin>,
     ) -> Self {
         let takers = lineup.takers(&options);
-        let lanes = Lanes::new(options.clone(), takers, origin, rand::random::<f64>);
+        let estimating = takers.iter().copied().filter(|taker| !lineup.measures(taker)).collect();
+        let lanes = Lanes::new(options.clone(), takers, origin, rand::random::<f64>)
+            .with_estimates_of(estimating);
         let (slots, spare, home) = ([None, None], None, None);
         Self { session, lineup, options, metrics, lanes, slots, spare, home, found: false }
     }

@@ -52,9 +52,9 @@ impl Lanes {
         self.wait(at, &error, wait, now);
     }
 
-    /// Notes that a provider is asked instead of the one that failed; which one that was.
+    /// Notes that a provider is asked, be it again, instead of one that failed; which one that was.
     pub(super) fn goes_over(&mut self, at: usize, to: &'static str) -> Option<&'static str> {
-        let from = self.lanes[at].choice.left().filter(|from| *from != to)?;
+        let from = self.lanes[at].choice.instead_of(to)?;
         let outcome = Outcome::Attempted;
         self.notices.push_back(Notice::Over { from, to, outcome });
         Some(from)

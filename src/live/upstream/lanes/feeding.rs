@@ -126,7 +126,7 @@ impl Lanes {
     pub fn opened(&mut self, link: Link, opening: Opening, now: Instant) {
         let Some(at) = self.index_of(link) else { return self.leaving.push(link) };
         let instead_of = self.goes_over(at, opening.provider);
-        let at = if self.is_overtaking(at, now) { self.cut(true) } else { at };
+        let at = if self.is_overtaking(at, opening.provider, now) { self.cut(true) } else { at };
         self.declare(at);
         let lane = &self.lanes[at];
         let seam = at > 0 && lane.is_untouched();
@@ -136,14 +136,18 @@ impl Lanes {
             return self.fail(ProviderError::new(ErrorClass::Unavailable, "no_replay", detail));
         };
         let behind = lane.until_ms.is_some() || lane.is_behind(now);
-        let rate = self.ring.bytes_per_second().filter(|_| behind);
+        // An engine that keeps its audio in one piece takes what is behind as fast as it can, and
+        // shows nothing of it meanwhile that may still change.
+        let measures = self.measures(opening.provider);
+        let rate = self.ring.bytes_per_second().filter(|_| behind && measures);
+        let interims = self.options.interim_results && (measures || !behind);
         self.let_go_ms = 0;
         self.lanes[at].tie = Tie::Open(Box::new(Talk {
             link,
             provider: opening.provider,
             cursor,
             pace: rate.map(|rate| Pace::start(rate, now)),
-            ear: Ear::new(self.options.format, self.options.interim_results),
+            ear: Ear::new(self.options.format, interims),
             speakers: self.voices.renew(),
             instead_of,
             answered: false,

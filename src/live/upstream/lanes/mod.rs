@@ -99,7 +99,7 @@ pub enum Notice {
 /// What came of asking another provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It was asked.
+    /// It was asked, be it again.
     Attempted,
     /// Finals came from it, or the proof of silence.
     Succeeded,
@@ -122,6 +122,8 @@ pub struct Lanes {
     options: StreamOptions,
     /// Who can transcribe it, the first choice first.
     providers: Vec<&'static str>,
+    /// Whose times are estimated: a seam would cut their words anywhere.
+    estimating: Vec<&'static str>,
     ring: Ring,
     lanes: VecDeque<Lane>,
     voices: Voices,
@@ -173,6 +175,7 @@ impl Lanes {
             voices: Voices::after(speakers),
             options,
             providers,
+            estimating: Vec::new(),
             out: VecDeque::new(),
             leaving: Vec::new(),
             notices: VecDeque::new(),
@@ -187,6 +190,16 @@ impl Lanes {
             over: false,
             chance,
         }
+    }
+
+    /// The same where the times of these providers are estimated: their audio is in one piece.
+    pub fn with_estimates_of(self, estimating: Vec<&'static str>) -> Self {
+        Self { estimating, ..self }
+    }
+
+    /// Whether that provider measures the times of words.
+    fn measures(&self, provider: &'static str) -> bool {
+        !self.estimating.contains(&provider)
     }
 
     /// Whether a resumed client still sends what it had kept.

@@ -14,7 +14,7 @@ impl Lanes {
     pub fn live_from_here(&mut self, now: Instant) {
         self.catching_up = None;
         let at = self.lanes.len().wrapping_sub(1);
-        if !self.is_long(at) || self.finishing.is_some() || self.alone {
+        if !self.is_long(at) || self.finishing.is_some() || self.alone || !self.may_cut(at) {
             return;
         }
         let sent = |lane: &Lane| {
@@ -36,10 +36,22 @@ impl Lanes {
         }
     }
 
-    /// Whether a new connection of that lane is to begin with what is said now.
-    pub(super) fn is_overtaking(&self, at: usize, now: Instant) -> bool {
+    /// Whether a lane's words can be told apart at a seam: whoever has it, or would be asked next,
+    /// measures their times.
+    fn may_cut(&self, at: usize) -> bool {
+        let lane = &self.lanes[at];
+        let next = || lane.choice.order(&self.providers).first().copied();
+        let provider = lane.tie.talk().map(|talk| talk.provider).or_else(next);
+        provider.is_none_or(|provider| self.measures(provider))
+    }
+
+    /// Whether a new connection of that lane, to that provider, is to begin with what is said now.
+    pub(super) fn is_overtaking(&self, at: usize, provider: &'static str, now: Instant) -> bool {
         let free = !self.alone && !self.is_catching_up(now) && self.finishing.is_none();
-        free && self.flows(now) && self.lanes[at].is_behind(now) && self.is_long(at)
+        free && self.measures(provider)
+            && self.flows(now)
+            && self.lanes[at].is_behind(now)
+            && self.is_long(at)
     }
 
     /// Whether audio is being spoken.

@@ -58,16 +58,44 @@ fn lived(plan: Plan) -> World {
     let mut world = World::new(plan);
     world.live();
     match world.told.last() {
-        Some(Upstreamed::Finished) => assert_whole(&world),
+        Some(Upstreamed::Finished) => {
+            assert_whole(&world);
+            assert_counted(&world);
+        }
         Some(Upstreamed::Failed(_)) if world.poisoned == [true, true] => {}
         last => panic!("it does not end: {last:?}"),
     }
     world
 }
 
-/// A notice that somebody else went on.
-fn is(wanted: Outcome) -> impl Fn(&Notice) -> bool {
-    move |notice| matches!(notice, Notice::Over { outcome, .. } if *outcome == wanted)
+/// How often a provider was asked instead of another, and how often something came of it.
+fn stood_in(world: &World, provider: &str) -> (usize, usize) {
+    let count = |wanted| {
+        let is = |notice: &Notice| match notice {
+            Notice::Over { to, outcome, .. } => (*to, *outcome) == (provider, wanted),
+            _ => false,
+        };
+        world.notices.iter().filter(|notice| is(notice)).count()
+    };
+    (count(Outcome::Attempted), count(Outcome::Succeeded))
+}
+
+/// Whether anything is final by the word of a provider.
+fn covered(world: &World, by: &str) -> bool {
+    world.told.iter().any(|told| match told {
+        Upstreamed::Covered { provider, .. } => *provider == by,
+        _ => false,
+    })
+}
+
+/// Who stands in for another is counted whenever it is asked, and again where that led to something.
+fn assert_counted(world: &World) {
+    let (attempted, succeeded) = stood_in(world, "first");
+    assert!(succeeded <= attempted, "{succeeded} of {attempted} at the first");
+    let (attempted, succeeded) = stood_in(world, "second");
+    let opened = world.opened[1] as usize;
+    assert!(succeeded <= opened && opened <= attempted, "{succeeded}, {opened}, {attempted}");
+    assert_eq!(covered(world, "second"), succeeded > 0, "{:?}", world.notices);
 }
 
 fn gaps(world: &World) -> usize {
@@ -87,9 +115,10 @@ prop_compose! {
         most in 1_usize..4,
         resumed in prop::option::of((0_u64..3_000, 0_u64..30_000)),
         heals in any::<bool>(),
+        estimates in any::<bool>(),
     ) -> Plan {
         let second = second.map(|(from, long)| (from, from + long));
-        Plan { seed, length_ms, trouble, outage, second, most, resumed, heals }
+        Plan { seed, length_ms, trouble, outage, second, most, resumed, heals, estimates }
     }
 }
 
@@ -110,15 +139,24 @@ proptest! {
         assert!(world.links <= if resumed { 6 } else { 1 }, "{} connections", world.links);
     }
 
-    /// One dies for good: the other takes over soon, and nothing is lost.
+    /// Where times are estimated no word is on two connections, whatever breaks.
+    #[test]
+    fn estimated_times_are_never_cut(plan in plans()) {
+        let world = lived(Plan { second: None, estimates: true, ..plan });
+        assert_eq!(world.widest, 1);
+    }
+
+    /// One dies, for good or until the audio ends: the other takes over soon, and nothing is lost.
     #[test]
     fn another_goes_on_where_one_dies(plan in plans(), at_ms in 0_u64..30_000) {
         let (outage, second) = ((at_ms, u64::MAX), Some((0, 0)));
+        let heals = plan.heals;
         let world = lived(Plan { trouble: false, outage, second, ..plan });
         assert_eq!(gaps(&world), 0);
         let went = world.opened[1] > 0;
-        assert_eq!(went, world.notices.iter().any(is(Outcome::Attempted)));
-        assert_eq!(went, world.notices.iter().any(is(Outcome::Succeeded)));
+        assert_eq!(went, stood_in(&world, "second").0 > 0);
+        // Who is well again may be asked instead of a second that gives one connection only.
+        assert!(heals || went == covered(&world, "second"));
     }
 
     /// Where the first works, the second is never asked.

@@ -43,6 +43,8 @@ pub struct Plan {
     pub resumed: Option<(u64, u64)>,
     /// Whether trouble ends with the audio.
     pub heals: bool,
+    /// Whether the times of the first provider are estimated.
+    pub estimates: bool,
 }
 
 const NAMES: [&str; 2] = ["first", "second"];
@@ -61,6 +63,8 @@ pub struct World {
     pub links: u64,
     /// By whom audio was refused for good: if by all, that may end a session.
     pub poisoned: [bool; 2],
+    /// The most lanes there were.
+    pub widest: usize,
     /// Connections that each provider has opened.
     pub opened: [u64; 2],
     pub notices: Vec<Notice>,
@@ -115,12 +119,15 @@ impl World {
         script.retain(|word: &(u64, u64)| word.1 <= origin_ms + plan.length_ms);
         let origin = plan.resumed.map(|(ms, _)| Origin { ms, speakers: 0 });
         let now = Instant::now();
+        let estimating = NAMES[..usize::from(plan.estimates)].to_vec();
+        let lanes = Lanes::new(options(), NAMES[..plan.providers()].to_vec(), origin, || 0.5);
         Self {
-            lanes: Lanes::new(options(), NAMES[..plan.providers()].to_vec(), origin, || 0.5),
+            lanes: lanes.with_estimates_of(estimating),
             told: Vec::new(),
             over: false,
             links: 0,
             poisoned: [false, plan.second.is_none()],
+            widest: 1,
             opened: [0, 0],
             notices: Vec::new(),
             dice,
@@ -232,6 +239,7 @@ impl World {
         }
         assert!(self.lanes.covered_ms() >= before, "F goes back");
         assert!(self.lanes.lanes.len() <= MAX_LANES);
+        self.widest = self.widest.max(self.lanes.lanes.len());
         let held: usize = self.lanes.lanes.iter().map(|lane| lane.held.len()).sum();
         assert!(held <= MAX_HELD, "{held} finals are held");
     }
