@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{
     queue::{Letter, News, Queue, Start},
+    recalled::{self, Recalled},
     record::{Final, Gap},
 };
 use crate::model::{Clock, Segment, Word};
@@ -26,20 +27,19 @@ impl Keeper {
 
     /// Keeps the final of that number, which that provider has heard.
     pub fn keep(&self, n: u64, segment: &Segment, provider: &'static str) {
-        let words: Vec<Word> = segment.words.iter().map(storable).collect();
-        self.send(News::Said(Box::new(Final {
+        self.said(Final {
             n,
             start_ms: segment.start_ms,
             end_ms: segment.end_ms,
-            text: without_nul(&segment.transcript),
+            text: segment.transcript.clone(),
             confidence: segment.confidence,
-            speaker: words.first().and_then(|word| word.speaker),
-            words,
+            speaker: segment.words.first().and_then(|word| word.speaker),
+            words: segment.words.clone(),
             timing: segment.timing.as_str().to_owned(),
             channel: (segment.channel.1 > 1).then_some(segment.channel.0),
             language: self.start.language.clone(),
             provider: provider.to_owned(),
-        })));
+        });
     }
 
     /// Keeps that audio has no transcript, under that number.
@@ -47,9 +47,26 @@ impl Keeper {
         self.send(News::Lost(Gap { n, from_ms, to_ms, reason: reason.to_owned() }));
     }
 
+    /// Keeps what an owner before told the room, by its bodies there: what it has stored already
+    /// stays as it is.
+    pub fn recall<'a>(&self, bodies: impl IntoIterator<Item = &'a str>) {
+        for body in bodies {
+            match recalled::read(body, &self.start.language) {
+                Some(Recalled::Said(said)) => self.said(said),
+                Some(Recalled::Lost(gap)) => self.send(News::Lost(gap)),
+                None => {}
+            }
+        }
+    }
+
     /// Says how the session ended, after how many numbers, and how much of its audio is done with.
     pub fn finish(self, outcome: &'static str, finals: u64, audio_ms: u64) {
         self.send(News::Ended { outcome, finals, audio_ms });
+    }
+
+    fn said(&self, said: Final) {
+        let words = said.words.iter().map(storable).collect();
+        self.send(News::Said(Box::new(Final { text: without_nul(&said.text), words, ..said })));
     }
 
     fn send(&self, news: News) {

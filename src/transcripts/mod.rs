@@ -5,6 +5,7 @@ mod formats;
 pub mod handlers;
 mod keeper;
 mod queue;
+mod recalled;
 mod record;
 mod recorder;
 mod store;

@@ -8,6 +8,7 @@ use testkit::{numbered::NumberedAudio, raw_ws::RawSocket, wait_until};
 use crate::{
     harness::{LONG, Ledger, SOON, ServiceProcess, Setup, TestApp, doors, redis},
     oracle::{self, numbered},
+    stored_after_death::hold,
 };
 
 const AUDIO: NumberedAudio = NumberedAudio::linear16(4, 1);
@@ -168,11 +169,13 @@ async fn the_session_of_a_killed_replica_ends_and_is_billed_as_far_as_it_was_sto
     let mut owner = ServiceProcess::start(&variables).await;
     let other = ServiceProcess::start(&variables).await;
     let mut socket = doors::websocket(&owner.url(), &owner.token()).await.expect("in").0;
+    let held = hold(&variables["DATABASE_URL"]).await;
     let started = speak(&mut socket).await;
     let session = id(&started);
     let viewer = doors::websocket(&other.url(), &other.token()).await.expect("in").0;
     let mut viewer = watch(viewer, &session).await;
     owner.guard.kill().expect("killed");
+    drop(held);
     let ledger = Ledger(&variables["DATABASE_URL"]);
     // Its owner was heard of too lately to be given up.
     let ago =
@@ -190,4 +193,10 @@ async fn the_session_of_a_killed_replica_ends_and_is_billed_as_far_as_it_was_sto
     assert_eq!(end["outcome"], "abandoned");
     let stored_ms = end["report"]["transcribed_ms"].as_i64().expect("ms");
     ledger.wait_for(stored_ms, SOON).await;
+    let kept = "SELECT count(*) FROM session_finals";
+    let whole = async || {
+        let rows = ledger.rows::<(i64,)>(kept).await.unwrap_or_default();
+        rows.first().map(|(rows,)| rows + 1) == end["n"].as_i64()
+    };
+    wait_until("what the dead could not store", SOON, whole).await.expect("stored");
 }

@@ -55,6 +55,7 @@ mod rooms;
 mod secret_rotation;
 mod sockets;
 mod startup;
+mod stored_after_death;
 mod tenant_accounts;
 mod tenant_keys;
 mod tenant_routes;

@@ -109,7 +109,9 @@ impl LiveService {
                 language: books.start.language,
                 provider: books.start.service,
             };
-            self.transcripts.keep(kept).finish(OUTCOME, stands.n, stands.covered_ms);
+            let keeper = self.transcripts.keep(kept);
+            keeper.recall(said.iter().map(|said| said.text.body.as_str()));
+            keeper.finish(OUTCOME, stands.n, stands.covered_ms);
         }
         self.metrics.sessions_abandoned.add(1, &[]);
         tracing::info!(%session, "a session that nobody came back to is over");

@@ -116,6 +116,9 @@ impl Session {
             provider: self.service.live.name().into(),
         };
         let keeper = self.options.store.then(|| self.service.transcripts.keep(kept));
+        if let Some(keeper) = &keeper {
+            keeper.recall(self.beginning.finals.iter().map(|said| said.text.body.as_str()));
+        }
         self.open_meter(start);
         let Some(publisher) = self.publisher() else { return };
         let ground = herald::Ground {

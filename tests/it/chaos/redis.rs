@@ -15,8 +15,7 @@ const OUTAGE: Duration = Duration::from_secs(10);
 /// Two whose transcripts are stored, and two whose are not.
 async fn people(seed: u64) -> anyhow::Result<Scene> {
     let mut scene = Scene::new(Shape::new(2, seed)).await;
-    scene.begin_many(2).await;
-    scene.begin_stored(3..=4).await;
+    scene.begin_many(4).await;
     scene.until_acked(2_000).await?;
     Ok(scene)
 }

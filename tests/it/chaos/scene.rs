@@ -62,15 +62,24 @@ impl Scene {
     }
 
     /// So many tenants begin to speak at the first replica, one session each, and their rooms are
-    /// watched.
+    /// watched; every other transcript is stored.
     pub async fn begin_many(&mut self, tenants: u16) {
         for tenant in 1..=tenants {
-            self.begin(self.cluster.plan(tenant, 1)).await;
-            self.watch(tenant).await;
+            if tenant % 2 == 0 {
+                self.begin_stored([tenant]).await;
+            } else {
+                self.begin_unstored(tenant).await;
+            }
         }
     }
 
-    /// The same for tenants whose transcripts are stored.
+    /// A tenant begins to speak whose transcript is not stored, and whose room is watched.
+    pub async fn begin_unstored(&mut self, tenant: u16) {
+        self.begin(self.cluster.plan(tenant, 1)).await;
+        self.watch(tenant).await;
+    }
+
+    /// The same for tenants whose transcripts are all stored.
     pub async fn begin_stored(&mut self, tenants: impl IntoIterator<Item = u16>) {
         for tenant in tenants {
             let mut plan = self.cluster.plan(tenant, 1);

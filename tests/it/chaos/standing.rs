@@ -43,9 +43,14 @@ pub async fn killed_without_redis(seed: u64) -> anyhow::Result<String> {
 }
 
 /// F66: Redis forgets everything, and a replica is killed before it could say it again. What no
-/// other replica has read by then is nowhere, so that the other has read its rooms.
+/// other replica has read by then, and Postgres has not stored, is nowhere: nobody's transcript is
+/// stored, and the other has read its rooms.
 pub async fn killed_after_a_flush(seed: u64) -> anyhow::Result<String> {
-    let mut scene = people(seed).await?;
+    let mut scene = Scene::new(Shape::new(2, seed)).await;
+    for tenant in 1..=3 {
+        scene.begin_unstored(tenant).await;
+    }
+    scene.until_acked(2_000).await?;
     scene.cluster.signal(0, Signal::Stop);
     let readers = scene.viewers.iter().map(|viewer| viewer.read(Viewed::clone));
     for (at, reader) in readers.enumerate().filter(|(_, reader)| reader.name.ends_with("-1")) {
