@@ -293,3 +293,19 @@ async fn a_mark_is_left_with_finals_and_handed_on() {
     assert_eq!(numbers(said(1).await.unwrap()), [2]);
     assert!(said(2).await.unwrap().is_empty());
 }
+
+/// A session that says nothing for long still has its room.
+#[tokio::test]
+async fn a_mark_keeps_the_room_as_well() {
+    let server = process::Redis::start().unwrap();
+    let here = replica(&server).await;
+    let owned = claim(&here, session()).await;
+    let meta =
+        "local meta = redis.call('KEYS', '*:meta')[1]; return redis.call(ARGV[1], meta, ARGV[2])";
+    server.command(&["EVAL", meta, "0", "PEXPIRE", "60000"]).unwrap();
+    assert!(here.rooms.history().leave_mark(&owned, &mark(1, "quiet")).await.unwrap());
+    let meta = meta.replace(", ARGV[2]", "");
+    let left = server.command(&["EVAL", &meta, "0", "PTTL"]).unwrap();
+    let left_ms: u128 = left[1..].trim().parse().unwrap();
+    assert!(left_ms > LIFE.as_millis() / 2, "{left_ms}");
+}
