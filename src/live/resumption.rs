@@ -126,7 +126,8 @@ impl LiveService {
         self.open()?;
         let (facts, room) = self.facts(principal, wanted)?;
         let (found, by_redis) = self.look_up(&room, wanted.session).await?;
-        may_go_on(&found)?;
+        let now_ms = self.clock.now_ms();
+        may_go_on(&found, now_ms)?;
         let found = self.have_released(&room, wanted.session, found, by_redis).await;
         if let Some(report) = found.report() {
             return Ok(self.look_back(facts, &room, (found, report), by_redis).await);
@@ -136,10 +137,11 @@ impl LiveService {
         if let Some(report) = stands.report() {
             return Ok(self.look_back(facts, &room, (stands, report), by_redis).await);
         }
-        may_go_on(&stands)?;
+        may_go_on(&stands, now_ms)?;
         claim.base = Some(stands.n);
         let (replica, fence) = (self.owners.replica(), claim.fence);
-        let stands = Bookmark { replica, fence, standing: Standing::Running, ..stands };
+        let standing = Standing::Running;
+        let stands = Bookmark { replica, fence, standing, let_go_ms: None, ..stands };
         let (finals, left) = tokio::join!(
             self.said(&room, wanted.session, stands.n, by_redis),
             self.leave(&claim, &stands, by_redis)
@@ -224,9 +226,13 @@ impl LiveService {
     }
 }
 
-fn may_go_on(stands: &Bookmark) -> Result<(), Error> {
+fn may_go_on(stands: &Bookmark, now_ms: u64) -> Result<(), Error> {
     if stands.report().is_some() {
         return Ok(());
+    }
+    if stands.is_lapsed(now_ms) {
+        let text = "the session was left for too long: start a new one";
+        return Err(Error::new(ErrorKind::NotFound, text));
     }
     if stands.standing == Standing::Over {
         return Err(Error::new(ErrorKind::Conflict, "the session is over: start a new one"));

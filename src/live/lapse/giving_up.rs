@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{LiveService, OWNERS_SAY, parse};
+use super::{LiveService, OWNERS_SAY, RESUME_WITHIN, parse};
 use crate::{
     live::{
         bookmark::{Bookmark, Books, Standing},
@@ -82,7 +82,15 @@ impl LiveService {
         let said = self.said(&claim.room, session, stands.n, true).await;
         let claim = Claim { base: Some(stands.n), ..claim };
         let n = stands.n + 1;
-        let over = Bookmark { fence: claim.fence, standing: Standing::Over, n, ..stands.clone() };
+        // Whoever asks from now on comes too late.
+        let lapsed_ms = self.clock.now_ms().saturating_sub(RESUME_WITHIN.as_millis() as u64);
+        let over = Bookmark {
+            fence: claim.fence,
+            standing: Standing::Over,
+            let_go_ms: Some(lapsed_ms),
+            n,
+            ..stands.clone()
+        };
         let bookmark = over.seal(&self.secrets, session).map_err(internal)?;
         let mark = Mark { covered_ms: stands.covered_ms, last_n: n, bookmark };
         let body = self.ended(session, &claim.room, &over).to_json().map_err(internal)?;
