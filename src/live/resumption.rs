@@ -130,12 +130,12 @@ impl LiveService {
         may_go_on(&found, now_ms)?;
         let found = self.have_released(&room, wanted.session, found, by_redis).await;
         if let Some(report) = found.report() {
-            return Ok(self.look_back(facts, &room, (found, report), by_redis).await);
+            return Ok(self.look_back(facts, (&room, wanted), (found, report), by_redis).await);
         }
         let (mut claim, stands) =
             self.claim(&room, &facts.account, wanted.session, by_redis).await?;
         if let Some(report) = stands.report() {
-            return Ok(self.look_back(facts, &room, (stands, report), by_redis).await);
+            return Ok(self.look_back(facts, (&room, wanted), (stands, report), by_redis).await);
         }
         may_go_on(&stands, now_ms)?;
         claim.base = Some(stands.n);
@@ -143,7 +143,7 @@ impl LiveService {
         let standing = Standing::Running;
         let stands = Bookmark { replica, fence, standing, let_go_ms: None, ..stands };
         let (finals, left) = tokio::join!(
-            self.said(&room, wanted.session, stands.n, by_redis),
+            self.said(&room, wanted.session, (wanted.last_n, stands.n), by_redis),
             self.leave(&claim, &stands, by_redis)
         );
         left?;
@@ -154,13 +154,13 @@ impl LiveService {
     async fn look_back(
         &self,
         facts: Resumable,
-        room: &RoomName,
+        (room, wanted): (&RoomName, &Wanted),
         (stands, report): (Bookmark, Report),
         by_redis: bool,
     ) -> Taken {
         // The end itself is for those who watch.
-        let last_n = stands.n.saturating_sub(1);
-        let finals = self.said(room, facts.session, last_n, by_redis).await;
+        let numbers = (wanted.last_n, stands.n.saturating_sub(1));
+        let finals = self.said(room, facts.session, numbers, by_redis).await;
         Taken::Stopped(Box::new(Past { facts, stands, report, finals }))
     }
 

@@ -8,7 +8,7 @@ use fred::{
     types::{Value, scripts::Script},
 };
 
-use super::{Cursor, End, Label, Position, Read, Reason, Recorded, RoomName, Text};
+use super::{Cursor, End, Label, Position, Read, Reason, Recorded, RoomName, Said, Text};
 use crate::{
     auth::{Purpose, Secrets},
     model::{Error, ErrorKind, SessionId},
@@ -171,20 +171,24 @@ impl History {
         Ok(left == 1)
     }
 
-    /// The last finals of a session after its number `n`, in order, at most that many.
+    /// Finals of a session after its number `n`, in order: those among a page of the room that ends
+    /// before that place, or at its end; and where to look on for older ones.
     pub async fn read_session(
         &self,
         room: &RoomName,
         session: SessionId,
         n: u64,
-        limit: usize,
-    ) -> Result<Vec<Arc<Recorded>>, Error> {
+        before: Option<Position>,
+    ) -> Result<Said, Error> {
         let keys = vec![self.redis.keys().room_history(room.as_str())];
-        let arguments =
-            vec![session.to_string().into(), n.to_string().into(), (limit as i64).into()];
+        let place = before.map(|before| before.to_string()).unwrap_or_default();
+        let arguments = vec![session.to_string().into(), n.to_string().into(), place.into()];
         let answer: Vec<String> =
             self.redis.run(&self.said, DEADLINE, keys, arguments).await.map_err(unavailable)?;
-        answer.chunks_exact(4).rev().map(recorded).collect()
+        let (older, entries) = answer.split_first().ok_or_else(strange)?;
+        let older = if older.is_empty() { None } else { Some(parse(older)?) };
+        let finals = entries.chunks_exact(4).rev().map(recorded).collect::<Result<_, _>>()?;
+        Ok(Said { finals, older })
     }
 
     /// Adds finals of one session, which follow each other without a hole. `remembered` is where the

@@ -22,7 +22,7 @@ use fanout::Fanout;
 use membership::Members;
 use refuge::Refuge;
 
-pub use found::{End, Read, Reason};
+pub use found::{End, Read, Reason, Said};
 pub use history::{Appended, Bounds, Claim, History, MAX_BYTES, MAX_FINALS, PAGE};
 pub use name::RoomName;
 pub use publisher::{Published, Publisher};

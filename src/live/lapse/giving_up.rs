@@ -79,7 +79,7 @@ impl LiveService {
         let internal = |error: serde_json::Error| {
             Error::new(ErrorKind::Internal, "Internal server error").because(error)
         };
-        let said = self.said(&claim.room, session, stands.n, true).await;
+        let said = self.said(&claim.room, session, (stands.n, stands.n), true).await;
         let claim = Claim { base: Some(stands.n), ..claim };
         let n = stands.n + 1;
         // Whoever asks from now on comes too late.
