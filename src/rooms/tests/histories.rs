@@ -244,7 +244,8 @@ async fn two_that_cannot_tell_again_do_not_undo_each_other() {
     let mut epochs = std::collections::BTreeSet::new();
     for n in 4..=8 {
         for (session, owner) in &mut owners {
-            let Published::Stored { position, .. } = owner.publish(text(*session, n)).await.unwrap()
+            let Published::Stored { position, .. } =
+                owner.publish(text(*session, n)).await.unwrap()
             else {
                 panic!("{n} of {session:?}")
             };
