@@ -1,13 +1,13 @@
 //! Where a session stands, as its next owner finds it, and what its client shows to go on.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{options, wire::Report};
+use super::{lapse::RESUME_WITHIN, options, wire::Report};
 use crate::{
     auth::{Principal, Purpose, Secrets, is_same_account},
     model::{RawFormat, SessionId},
@@ -63,6 +63,9 @@ pub struct Bookmark {
     pub speakers: u32,
     /// Audio that was declared lost, in milliseconds, by reason.
     pub lost: Vec<(String, u64)>,
+    /// When its owner let go of it, in milliseconds since 1970: so long its client had to come back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub let_go_ms: Option<u64>,
     /// Audio that came in, in milliseconds, once the client stopped the session and all of it is
     /// transcribed: then `next_seq` is the chunk that would have come next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -105,11 +108,22 @@ impl Bookmark {
         Self { standing: Standing::Over, finished_ms: Some(received_ms), next_seq, ..self }
     }
 
+    /// The same once its owner has let go of it.
+    pub fn parked(self, let_go_ms: u64) -> Self {
+        Self { standing: Standing::Parked, let_go_ms: Some(let_go_ms), ..self }
+    }
+
     /// What became of the audio of a session that was stopped and is transcribed to its end.
     pub fn report(&self) -> Option<Report> {
         let received_ms = self.finished_ms.filter(|_| self.standing == Standing::Over)?;
         let lost: BTreeMap<String, u64> = self.lost.iter().cloned().collect();
         Some(Report::of(received_ms, self.covered_ms, lost))
+    }
+
+    /// Whether its client had all the time there is to come back, and did not.
+    pub fn is_lapsed(&self, now_ms: u64) -> bool {
+        let had_ms = self.let_go_ms.map_or(0, |at_ms| now_ms.saturating_sub(at_ms));
+        self.standing != Standing::Running && Duration::from_millis(had_ms) >= RESUME_WITHIN
     }
 
     /// Whether the session's audio can be gone on with: a container only from its first byte.
@@ -183,6 +197,25 @@ mod tests {
         assert_eq!(Resumable::open(&others, &text), None);
         for garbage in ["", "x", &"A".repeat(LONGEST + 1), &text[1..]] {
             assert_eq!(Resumable::open(&secrets, garbage), None);
+        }
+    }
+
+    #[test]
+    fn a_session_that_was_let_go_of_can_be_gone_on_with_for_a_while() {
+        let within_ms = RESUME_WITHIN.as_millis() as u64;
+        let cases = [
+            (Standing::Parked, Some(1_000), within_ms, false),
+            (Standing::Parked, Some(1_000), 1_000 + within_ms, true),
+            (Standing::Parked, Some(9_000), 1_000, false),
+            // As replicas before this one leave it.
+            (Standing::Parked, None, 9 * within_ms, false),
+            (Standing::Running, Some(0), 9 * within_ms, false),
+            (Standing::Over, Some(0), within_ms, true),
+            (Standing::Over, None, 9 * within_ms, false),
+        ];
+        for (standing, let_go_ms, now_ms, expected) in cases {
+            let bookmark = Bookmark { standing, let_go_ms, ..Bookmark::default() };
+            assert_eq!(bookmark.is_lapsed(now_ms), expected, "{bookmark:?} at {now_ms}");
         }
     }
 

@@ -1,15 +1,23 @@
 //! What Redis and Postgres know of a session between them: where it stands, and what it said last.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use tokio::time::{sleep, timeout};
 
 use super::{LiveService, bookmark::Bookmark};
 use crate::{
     model::{Error, ErrorKind, SessionId},
-    rooms::{Claim, Position, Recorded, RoomName},
+    rooms::{Claim, Position, Recorded, RoomName, Said},
 };
 
-/// Finals of a session that its new owner remembers, and may tell again.
+/// Finals of a session that its client may have missed and is told again.
 const REMEMBERED: usize = 1000;
+/// Finals before those: should Redis lose its memory, viewers find their places by them.
+const BEFORE: u64 = 64;
+/// How long a client that waits for its session waits for what was said.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// When a page that did not come is asked for again.
+const AGAIN: Duration = Duration::from_millis(100);
 
 impl LiveService {
     /// Where a session stands, by the later of what was left in Redis and in Postgres, and whether
@@ -77,30 +85,79 @@ impl LiveService {
         self.rooms.history().claim(room, account, session, 0).await
     }
 
-    /// What a session said last, up to a number, in order; what cannot be had is left out.
+    /// What a session said after one number and up to another, in order, and a little before; what
+    /// cannot be had is left out.
     pub(super) async fn said(
         &self,
         (room, account): (&RoomName, &str),
         session: SessionId,
-        until_n: u64,
+        (after_n, until_n): (u64, u64),
         by_redis: bool,
     ) -> Vec<Arc<Recorded>> {
-        let here = async {
-            if !self.may_ask_redis(by_redis).await {
-                return Vec::new();
-            }
-            let said =
-                self.rooms.history().read_session((room, account), session, 0, REMEMBERED).await;
-            said.unwrap_or_default()
-        };
-        let (here, there) = tokio::join!(here, self.rooms.kept(session));
-        let kept = there.unwrap_or_default().into_iter();
+        let after_n = after_n.min(until_n.saturating_sub(BEFORE));
+        let by_redis = self.may_ask_redis(by_redis).await;
+        let (mut here, there) = tokio::join!(
+            self.said_here((room, account), session, after_n, by_redis),
+            self.rooms.kept(session)
+        );
+        let kept = there.unwrap_or_default();
+        // What the room has it is not to be told again, so it is asked for all that is kept as well.
+        if let Some(first) = kept.first().filter(|first| first.label.n <= after_n) {
+            let before_n = first.label.n.saturating_sub(1);
+            here = self.said_here((room, account), session, before_n, by_redis).await;
+        }
+        let kept = kept.into_iter();
         let kept = kept.map(|text| Arc::new(Recorded { position: Position::default(), text }));
-        // What the room has it is not to be told again.
         let all = kept.chain(here);
         let by_number: BTreeMap<u64, Arc<Recorded>> =
             all.map(|recorded| (recorded.text.label.n, recorded)).collect();
         by_number.into_values().filter(|recorded| recorded.text.label.n <= until_n).collect()
+    }
+
+    /// What its room has of it, a page after the other and the newest first; a page that does not come
+    /// is asked for again while there is time.
+    async fn said_here(
+        &self,
+        (room, account): (&RoomName, &str),
+        session: SessionId,
+        after_n: u64,
+        by_redis: bool,
+    ) -> Vec<Arc<Recorded>> {
+        let mut pages = Vec::new();
+        if by_redis {
+            let read = self.read_pages((room, account), session, after_n, &mut pages);
+            if timeout(PATIENCE, read).await.is_err() {
+                tracing::warn!(%session, after_n, "a room does not tell in time what was said");
+            }
+        }
+        pages.into_iter().rev().flatten().collect()
+    }
+
+    async fn read_pages(
+        &self,
+        (room, account): (&RoomName, &str),
+        session: SessionId,
+        after_n: u64,
+        pages: &mut Vec<Vec<Arc<Recorded>>>,
+    ) {
+        let (mut before, mut count) = (None, 0);
+        while count < REMEMBERED {
+            match self.rooms.history().read_session((room, account), session, after_n, before).await
+            {
+                Ok(Said { finals, older }) => {
+                    count += finals.len();
+                    pages.push(finals);
+                    before = older;
+                    if before.is_none() {
+                        return;
+                    }
+                }
+                Err(error) => {
+                    tracing::debug!(%session, ?error, "finals are asked for again");
+                    sleep(AGAIN).await;
+                }
+            }
+        }
     }
 
     /// What a mark says, if it was left by one of us.

@@ -236,6 +236,9 @@ impl Errand {
             // In a box, which is there only now: a herald lives as long as its session.
             let told = Box::pin(self.tell()).await;
             retry_at = (told != Attempt::Done).then(|| Instant::now() + RETRY);
+            if told == Attempt::Done && news.is_empty() {
+                Box::pin(self.recall()).await;
+            }
         }
         Box::pin(self.finish()).await;
     }
@@ -282,6 +285,15 @@ impl Errand {
         let told = Told { covered_ms: latest.covered_ms, mark: Some(mark), ..Told::default() };
         self.told.send_if_modified(|before| std::mem::replace(before, told) != *before);
         attempt
+    }
+
+    /// Looks at a page of what owners before said; with the next word at another.
+    async fn recall(&mut self) {
+        if self.told.borrow().lost.is_none()
+            && let Err(error) = self.ground.publisher.recall().await
+        {
+            tracing::debug!(session = %self.ground.session, ?error, "older finals are not recalled");
+        }
     }
 
     fn lose(&mut self, lost: Lost) -> Attempt {

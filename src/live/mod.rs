@@ -35,6 +35,7 @@ mod splice;
 mod standing;
 mod timeline;
 mod trace;
+mod transcriber;
 mod upstream;
 pub mod websocket;
 pub mod wire;

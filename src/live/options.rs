@@ -36,7 +36,7 @@ pub const NAMES: [&str; 20] = [
 /// What clients of the original may send, and nobody reads.
 const IGNORED: &str = "timestamp";
 /// The most that a session's options may be, in bytes of JSON.
-pub const MAX_BYTES: usize = 16 * 1024;
+pub const MAX_BYTES: usize = 24 * 1024;
 
 /// Options that not every provider understands.
 const HINTS: [&str; 4] = ["diarize", "multichannel", "numerals", "profanity_filter"];
@@ -44,6 +44,9 @@ const HINTS: [&str; 4] = ["diarize", "multichannel", "numerals", "profanity_filt
 const SAMPLE_RATES: std::ops::RangeInclusive<u64> = 8_000..=48_000;
 /// Deepgram reads at most 500 tokens of key terms.
 const MAX_KEYTERMS: usize = 100;
+/// The most that key terms may be together, in bytes of UTF-8; written as JSON, where some characters
+/// take two, they leave room for all other options.
+const MAX_KEYTERM_BYTES: usize = 10_000;
 
 /// An option that cannot be used.
 #[derive(Debug)]
@@ -120,7 +123,6 @@ pub fn parse(
             format!("unknown option {}", unknown.chars().take(40).collect::<String>());
         return Err(refusal);
     }
-    sized(given)?;
     let (language, fell_back_from) = language(given, socket);
     let model = model(given, live)?;
     heard(language, model.as_deref(), live)?;
@@ -146,6 +148,7 @@ pub fn parse(
     consistent(&stream)?;
     let store = flag(given, "store", false)?;
     let room = room(given)?;
+    sized(given)?;
     Ok(Options { stream, sniff, store, room, fell_back_from })
 }
 
@@ -239,7 +242,7 @@ fn integer(
 
 fn keyterms(given: &Map<String, Value>, max_chars: usize) -> Result<Vec<String>, Refusal> {
     let allowed = json!({ "type": "string or list of strings", "max_terms": MAX_KEYTERMS,
-        "max_chars": max_chars });
+        "max_chars": max_chars, "max_bytes": MAX_KEYTERM_BYTES, "control_characters": false });
     let refused = || Refusal::new("keyterm", allowed.clone());
     let terms: Vec<String> = match given.get("keyterm") {
         None | Some(Value::Null) => return Ok(Vec::new()),
@@ -251,8 +254,13 @@ fn keyterms(given: &Map<String, Value>, max_chars: usize) -> Result<Vec<String>,
             .ok_or_else(refused)?,
         Some(_) => return Err(refused()),
     };
-    let fits = |term: &String| !term.trim().is_empty() && term.chars().count() <= max_chars;
-    if terms.len() <= MAX_KEYTERMS && terms.iter().all(fits) { Ok(terms) } else { Err(refused()) }
+    let fits = |term: &String| {
+        let is_plain = !term.chars().any(char::is_control);
+        is_plain && !term.trim().is_empty() && term.chars().count() <= max_chars
+    };
+    let bytes: usize = terms.iter().map(String::len).sum();
+    let fit = terms.len() <= MAX_KEYTERMS && bytes <= MAX_KEYTERM_BYTES && terms.iter().all(fits);
+    if fit { Ok(terms) } else { Err(refused()) }
 }
 
 fn endpointing(given: &Map<String, Value>) -> Result<Endpointing, Refusal> {
@@ -313,6 +321,35 @@ mod tests {
         assert_eq!(stream.format, AudioFormat::Raw(RawFormat::DEFAULT));
         assert!(stream.interim_results && stream.punctuate && stream.smart_format);
         assert!(!stream.diarize && options.sniff && !options.store);
+    }
+
+    /// In every script, and however they are written down.
+    #[test]
+    fn every_set_of_key_terms_within_its_bounds_is_taken() {
+        for letter in ['x', 'é', '語', '😀', '"', '\\'] {
+            let bytes = letter.len_utf8();
+            let term = |chars| letter.to_string().repeat(chars);
+            let most = [vec![term(100); 100 / bytes], vec![term(100 / bytes); 100]];
+            for terms in most {
+                let room = "r".repeat(100);
+                let given = json!({
+                    "keyterm": terms, "lang": "zh-TW", "encoding": "linear16", "room": room,
+                    "sample_rate": "48000", "channels": "1", "interim_results": "false",
+                    "punctuate": "false", "smart_format": "false", "vad_events": "false",
+                    "endpointing": "10000", "store": "false", "timestamp": "x".repeat(99_999),
+                });
+                let options = parsed(given).unwrap_or_else(|it| panic!("{letter}: {}", it.message));
+                assert_eq!(options.stream.keyterms.len(), terms.len());
+            }
+            let most = vec![term(100); 100 / bytes + 1];
+            let refusal = parsed(json!({ "keyterm": most })).expect_err("too much");
+            assert_eq!(refusal.option, "keyterm", "{letter}");
+        }
+        for wrong in [json!("a\nb"), json!(["x".repeat(101)]), json!(vec!["x"; 101])] {
+            assert_eq!(parsed(json!({ "keyterm": wrong })).expect_err("wrong").option, "keyterm");
+        }
+        let refusal = parsed(json!({ "lang": "x".repeat(MAX_BYTES) })).expect_err("too large");
+        assert_eq!(refusal.option, "options");
     }
 
     #[test]

@@ -1,4 +1,5 @@
 //! Events that wait for a client: interims coalesced, finals kept to a bound, never lost in silence.
+//! What is told again after a loss is bounded where it is read, and takes no room from what is said.
 
 use std::{
     collections::VecDeque,
@@ -28,6 +29,12 @@ pub struct Letter {
     pub delivery: Option<Delivery>,
 }
 
+impl Letter {
+    const fn is_retold(&self) -> bool {
+        matches!(self.event, Event::Retold(_))
+    }
+}
+
 /// The queue between a session and one client's doorway.
 #[derive(Debug)]
 pub struct Outbox {
@@ -40,6 +47,8 @@ pub struct Outbox {
 #[derive(Debug, Default)]
 struct State {
     letters: VecDeque<Letter>,
+    /// How many of them are told again.
+    retold: usize,
     closing: Option<Close>,
     gone: bool,
 }
@@ -64,7 +73,8 @@ impl Outbox {
             return;
         }
         self.coalesce(&mut state, &letter.event);
-        if state.letters.len() < BOUND {
+        if letter.is_retold() || state.letters.len() - state.retold < BOUND {
+            state.retold += usize::from(letter.is_retold());
             state.letters.push_back(letter);
         } else if letter.event.weight() == Weight::Kept {
             state.closing = Some(Close::SlowReader);
@@ -105,7 +115,7 @@ impl Outbox {
     /// The client is gone: nothing more is kept, and the doorway's writer ends.
     pub fn abandon(&self) {
         let mut state = self.lock();
-        state.gone = true;
+        (state.gone, state.retold) = (true, 0);
         for letter in std::mem::take(&mut state.letters) {
             self.count_dropped(&letter.event, "gone");
         }
@@ -127,6 +137,7 @@ impl Outbox {
                     return Some(Err(Close::SlowReader));
                 }
                 if let Some(letter) = state.letters.pop_front() {
+                    state.retold -= usize::from(letter.is_retold());
                     self.taken.notify_waiters();
                     return Some(Ok(letter));
                 }
@@ -140,7 +151,9 @@ impl Outbox {
 
     /// Puts back an event that the transport had no room for.
     pub fn unread(&self, letter: Letter) {
-        self.lock().letters.push_front(letter);
+        let mut state = self.lock();
+        state.retold += usize::from(letter.is_retold());
+        state.letters.push_front(letter);
     }
 
     /// A newer text makes a waiting interim of its channel worthless, a newer cursor the one before.
@@ -180,7 +193,7 @@ fn supersedes(next: &Event, waiting: &Event) -> bool {
 mod tests {
     use super::*;
     use crate::{
-        live::wire::{Seen, Transcription},
+        live::wire::{Retold, Seen, Transcription},
         model::{SessionId, Timing},
         rooms::{Label, Text},
     };
@@ -270,6 +283,31 @@ mod tests {
         }
         assert_eq!(left.len(), 2, "{left:?}");
         assert!(left.iter().all(|json| json.contains(r#""n":2"#)), "{left:?}");
+    }
+
+    #[tokio::test]
+    async fn what_is_told_again_takes_no_room_from_what_is_said() {
+        let outbox = outbox();
+        let again = r#"{"type":"gap"}"#;
+        for _ in 0..2 * BOUND {
+            outbox.push(Event::Retold(Retold::read(again).expect("a gap")));
+        }
+        for n in 0..BOUND as u64 {
+            outbox.push(text(n, true));
+        }
+        for at in 0..2 * BOUND {
+            let letter = outbox.next().await.expect("open").expect("a letter");
+            assert!(letter.is_retold(), "{at}: {letter:?}");
+            if at == 0 {
+                outbox.unread(letter);
+                assert!(outbox.next().await.expect("open").is_ok());
+            }
+        }
+        assert_eq!(next(&outbox).await, (0, true));
+        for n in [BOUND, BOUND + 1] {
+            outbox.push(text(n as u64, true));
+        }
+        assert!(matches!(outbox.next().await, Some(Err(Close::SlowReader))));
     }
 
     #[tokio::test]

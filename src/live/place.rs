@@ -211,7 +211,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         if self.inbox.ending() == Some(Ending::Released) {
             if let Some(slot) = self.slot.take() {
-                slot.hand_over();
+                slot.hand_over(self.session);
             }
             if let Some(seek) = self.seek.take() {
                 seek.hand_over();

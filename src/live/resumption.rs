@@ -126,22 +126,29 @@ impl LiveService {
         self.open()?;
         let (facts, room) = self.facts(principal, wanted)?;
         let (found, by_redis) = self.look_up(&room, wanted.session).await?;
-        may_go_on(&found)?;
+        let now_ms = self.clock.now_ms();
+        may_go_on(&found, now_ms)?;
         let found = self.have_released(&room, wanted.session, found, by_redis).await;
         if let Some(report) = found.report() {
-            return Ok(self.look_back(facts, &room, (found, report), by_redis).await);
+            return Ok(self.look_back(facts, (&room, wanted), (found, report), by_redis).await);
         }
         let (mut claim, stands) =
             self.claim(&room, &facts.account, wanted.session, by_redis).await?;
         if let Some(report) = stands.report() {
-            return Ok(self.look_back(facts, &room, (stands, report), by_redis).await);
+            // Its owner may not have billed the rest, and can no more.
+            let stands = Bookmark { fence: claim.fence, ..stands };
+            return Ok(self.look_back(facts, (&room, wanted), (stands, report), by_redis).await);
         }
-        may_go_on(&stands)?;
+        may_go_on(&stands, now_ms)?;
         claim.base = Some(stands.n);
         let (replica, fence) = (self.owners.replica(), claim.fence);
-        let stands = Bookmark { replica, fence, standing: Standing::Running, ..stands };
+        let standing = Standing::Running;
+        let stands = Bookmark { replica, fence, standing, let_go_ms: None, ..stands };
+        // A transcript that is stored may lack more than the client does.
+        let is_stored = stands.books.as_ref().is_some_and(|books| books.store);
+        let after_n = if is_stored { 0 } else { wanted.last_n };
         let (finals, left) = tokio::join!(
-            self.said((&room, &facts.account), wanted.session, stands.n, by_redis),
+            self.said((&room, &facts.account), wanted.session, (after_n, stands.n), by_redis),
             self.leave(&claim, &stands, by_redis)
         );
         left?;
@@ -152,13 +159,13 @@ impl LiveService {
     async fn look_back(
         &self,
         facts: Resumable,
-        room: &RoomName,
+        (room, wanted): (&RoomName, &Wanted),
         (stands, report): (Bookmark, Report),
         by_redis: bool,
     ) -> Taken {
         // The end itself is for those who watch.
-        let last_n = stands.n.saturating_sub(1);
-        let finals = self.said((room, &facts.account), facts.session, last_n, by_redis).await;
+        let numbers = (wanted.last_n, stands.n.saturating_sub(1));
+        let finals = self.said((room, &facts.account), facts.session, numbers, by_redis).await;
         Taken::Stopped(Box::new(Past { facts, stands, report, finals }))
     }
 
@@ -224,9 +231,13 @@ impl LiveService {
     }
 }
 
-fn may_go_on(stands: &Bookmark) -> Result<(), Error> {
+fn may_go_on(stands: &Bookmark, now_ms: u64) -> Result<(), Error> {
     if stands.report().is_some() {
         return Ok(());
+    }
+    if stands.is_lapsed(now_ms) {
+        let text = "the session was left for too long: start a new one";
+        return Err(Error::new(ErrorKind::NotFound, text));
     }
     if stands.standing == Standing::Over {
         return Err(Error::new(ErrorKind::Conflict, "the session is over: start a new one"));

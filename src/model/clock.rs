@@ -13,6 +13,11 @@ impl Clock {
         Utc::now()
     }
 
+    /// The present time in milliseconds since 1970.
+    pub fn now_ms(self) -> u64 {
+        self.now().timestamp_millis().unsigned_abs()
+    }
+
     /// The present time as clients read it: ISO 8601, UTC, microseconds, `Z`.
     pub fn timestamp(self) -> String {
         self.format(self.now())

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Cursor, Recorded};
+use super::{Cursor, Position, Recorded};
 
 /// Why a position cannot be gone on from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,4 +61,13 @@ pub struct End {
     pub cursor: Cursor,
     /// Whether somebody speaks there.
     pub live: bool,
+}
+
+/// A page of what a session said.
+#[derive(Clone, Debug, Default)]
+pub struct Said {
+    /// Its finals, in order.
+    pub finals: Vec<Arc<Recorded>>,
+    /// Where in the room to look on for older ones, if there may be any.
+    pub older: Option<Position>,
 }

@@ -184,8 +184,9 @@ impl History {
 
     /// Leaves a session's mark; false if a newer owner has taken over.
     pub async fn leave_mark(&self, claim: &Claim, mark: &Mark) -> Result<bool, Error> {
-        let speakers = self.redis.keys().room_speakers(claim.room.as_str());
-        let keys = vec![self.session_key(&claim.room, claim.session), speakers];
+        let (names, room) = (self.redis.keys(), claim.room.as_str());
+        let session_key = self.session_key(&claim.room, claim.session);
+        let keys = vec![session_key, names.room_speakers(room), names.room_meta(room)];
         let (fence, session) = (claim.fence.to_string(), claim.session.to_string());
         let [bookmark, n, ms] = marked(Some(mark));
         let (life_ms, speaks_ms) = (self.life_ms().into(), speaks_ms().into());

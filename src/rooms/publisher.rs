@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use super::{
-    Position, Recorded, Text,
+    Position, Recorded, Said, Text,
     history::{Appended, Claim, History},
     refuge::Refuge,
 };
@@ -16,6 +16,8 @@ use crate::{
 /// Finals of the running session that are remembered, and their bytes.
 const REMEMBERED: usize = 4096;
 const REMEMBERED_BYTES: usize = 4 * 1024 * 1024;
+/// Finals of owners before that are remembered at most.
+const RECALLED: usize = 1000;
 /// Finals that the room has already and that are left in Postgres with the first that it refuses:
 /// should the room forget them, and their owner die, viewers find their places by them.
 const BEFORE: u64 = 64;
@@ -50,6 +52,8 @@ pub struct Publisher {
     bytes: usize,
     stored_n: u64,
     remembered: Position,
+    /// Before where in the room older finals may be recalled.
+    older: Option<Position>,
     /// Goes with the last final.
     mark: Option<Mark>,
     /// What is in Postgres besides: up to which number, and the mark that went with it.
@@ -70,6 +74,7 @@ impl Publisher {
             bytes: 0,
             stored_n: 0,
             remembered: Position::default(),
+            older: None,
             mark: None,
             kept_n: 0,
             kept_mark: None,
@@ -155,14 +160,40 @@ impl Publisher {
     /// Goes on after what owners before said up to that number; what of it only Postgres has, without
     /// a position, the room is to be told.
     pub fn after(mut self, said: &[Arc<Recorded>], until_n: u64) -> Self {
+        let is_hole = |pair: &[Arc<Recorded>]| pair[0].text.label.n + 1 != pair[1].text.label.n;
+        let said = said.split_at(said.windows(2).rposition(is_hole).map_or(0, |at| at + 1)).1;
         let is_kept = |recorded: &&Arc<Recorded>| recorded.position == Position::default();
         let at = said.iter().rfind(|recorded| !is_kept(recorded));
         let at = at.map_or_else(Position::default, |last| last.position);
+        self.older = said.first().filter(|first| !is_kept(first)).map(|first| first.position);
         let stored_n = said.iter().find(is_kept).map(|first| first.text.label.n.saturating_sub(1));
         // From there on it is told anew, whatever an owner of the past has said there.
         self.claim.base = self.claim.base.map(|base| base.min(stored_n.unwrap_or(base)));
         let texts = said.iter().map(|recorded| recorded.text.clone());
         self.resumed(texts, stored_n.unwrap_or(until_n), at)
+    }
+
+    /// Remembers a page more of what owners before said, so that a room that forgets it can be told
+    /// it again; nobody waits for that.
+    pub async fn recall(&mut self) -> Result<(), Error> {
+        let Some(place) = self.older else { return Ok(()) };
+        let Claim { room, account, session, .. } = &self.claim;
+        let whose = (room, account.as_str());
+        let Said { finals, older } =
+            self.history.read_session(whose, *session, 0, Some(place)).await?;
+        self.older = older;
+        for recorded in finals.iter().rev() {
+            let text = &recorded.text;
+            let follows = self.finals.front().is_some_and(|next| next.label.n == text.label.n + 1);
+            let bytes = self.bytes + text.body.len();
+            if !follows || self.finals.len() >= RECALLED || bytes > REMEMBERED_BYTES {
+                self.older = None;
+                break;
+            }
+            self.bytes = bytes;
+            self.finals.push_front(Arc::new(text.clone()));
+        }
+        Ok(())
     }
 
     /// Adds a final, and whatever could not be added before. If Redis cannot take it now, it is
@@ -204,8 +235,9 @@ impl Publisher {
         loop {
             let batch: Vec<_> = self.following(self.stored_n).take(BATCH).cloned().collect();
             let oldest = self.finals.front().map_or(0, |text| text.label.n);
-            // What is missing before the oldest that is remembered cannot be told again.
-            let holed = batch.first().is_some_and(|first| first.label.n == oldest);
+            // What is missing and not remembered cannot be told again.
+            let first_n = batch.first().map_or(0, |first| first.label.n);
+            let holed = first_n == oldest || first_n > self.stored_n + 1;
             let Some(last_n) = batch.last().map(|last| last.label.n) else {
                 return Ok(Published::Stored { position: self.remembered, refilled });
             };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fred::types::Value;
 
 use super::{
-    Cursor, End, Label, Position, Read, Reason, Recorded, RoomName,
+    Cursor, End, Label, Position, Read, Reason, RoomName, Said,
     history::{DEADLINE, History, strange},
     runs::{self, FIELDS, Reader, Run, parse},
 };
@@ -57,24 +57,29 @@ fn judge(reader: &Reader<'_>, cursor: Cursor, found: &Found, limit: usize) -> Re
 }
 
 impl History {
-    /// The last finals of an account's session after its number `n`, in order, at most that many.
+    /// Finals of an account's session after its number `n`, in order: those among a page of the room
+    /// that ends before that place, or at its end; and where to look on for older ones.
     pub async fn read_session(
         &self,
         (room, account): (&RoomName, &str),
         session: SessionId,
         n: u64,
-        limit: usize,
-    ) -> Result<Vec<Arc<Recorded>>, Error> {
+        before: Option<Position>,
+    ) -> Result<Said, Error> {
         let history = self.redis.keys().room_history(room.as_str());
         let keys = vec![history.clone()];
-        let arguments =
-            vec![session.to_string().into(), n.to_string().into(), (limit as i64).into()];
+        let place = before.map(|before| before.to_string()).unwrap_or_default();
+        let arguments = vec![session.to_string().into(), n.to_string().into(), place.into()];
         let answer: Vec<String> =
             self.redis.run(&self.said, DEADLINE, keys, arguments).await.map_err(unavailable)?;
+        let (older, entries) = answer.split_first().ok_or_else(strange)?;
+        let older = if older.is_empty() { None } else { Some(parse(older)?) };
         let reader = Reader { seals: &self.seals, history: &history, owner: account };
-        let entries = answer.chunks_exact(FIELDS).rev();
-        let read = entries.map(|entry| Ok(reader.read(entry)?.1.map(Arc::new)));
-        read.filter_map(Result::transpose).collect()
+        let mut finals = Vec::new();
+        for entry in entries.chunks_exact(FIELDS).rev() {
+            finals.extend(reader.read(entry)?.1.map(Arc::new));
+        }
+        Ok(Said { finals, older })
     }
 
     /// Whose a room is, and what follows a cursor there, at most that many finals: everything that

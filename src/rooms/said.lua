@@ -1,29 +1,23 @@
--- The last finals of one session that follow a number.
--- KEYS: the history. ARGV: session, n, the most finals. Answers: of each its id, session, n, body, account
--- and seal, the newest first: who asks looks whether a replica wrote it.
-local out, from = {}, '+'
-while #out < 6 * tonumber(ARGV[3]) do
-  local page = redis.call('XREVRANGE', KEYS[1], from, '-', 'COUNT', 200)
-  if #page == 0 then
-    return out
-  end
-  for _, entry in ipairs(page) do
-    if entry[2][2] == ARGV[1] then
-      local n = tonumber(entry[2][4] or '') or 0
-      if n <= tonumber(ARGV[2]) then
-        return out
-      end
-      if #out < 6 * tonumber(ARGV[3]) then
-        out[#out + 1] = entry[1]
-        for field = 2, 10, 2 do
-          out[#out + 1] = entry[2][field] or ''
-        end
-      end
-      if n == tonumber(ARGV[2]) + 1 then
-        return out
+-- One session's finals among 200 of a room before a place there.
+-- KEYS: the history. ARGV: session, n (those up to it are not wanted), the place (an id; empty: the
+-- end). Answers: the place before which to look on (empty: there are no more), then of each final its
+-- id, session, n, body, account and seal, the newest first: who asks looks whether a replica wrote it.
+local n = tonumber(ARGV[2])
+local page = redis.call('XREVRANGE', KEYS[1], ARGV[3] == '' and '+' or '(' .. ARGV[3], '-', 'COUNT', 200)
+local out = { #page == 200 and page[200][1] or '' }
+for _, entry in ipairs(page) do
+  if entry[2][2] == ARGV[1] then
+    local said = tonumber(entry[2][4] or '') or 0
+    if said > n then
+      out[#out + 1] = entry[1]
+      for field = 2, 10, 2 do
+        out[#out + 1] = entry[2][field] or ''
       end
     end
-    from = '(' .. entry[1]
+    if said <= n + 1 then
+      out[1] = ''
+      return out
+    end
   end
 end
 return out

@@ -255,7 +255,8 @@ impl<'a> NewRow<'a> {
     }
 }
 
-/// An entry that comes late, with nothing new, does not open a session again.
+/// An entry that comes late, with nothing new, does not open a session again. A session ends when the
+/// last of its owners finishes it; what that one says again does not move the end.
 async fn move_cursors(
     connection: &mut PgConnection,
     entries: &[&Entry],
@@ -263,19 +264,24 @@ async fn move_cursors(
     let ids: Vec<Uuid> = entries.iter().map(|entry| id_of(entry)).collect();
     let until: Vec<i64> = entries.iter().map(|entry| entry.until_ms.cast_signed()).collect();
     let finished: Vec<bool> = entries.iter().map(|entry| entry.finished).collect();
+    let fences: Vec<i64> = entries.iter().map(|entry| entry.cursor.fence.cast_signed()).collect();
     let times: Vec<_> = entries.iter().map(|entry| entry.at).collect();
     sqlx::query!(
         "UPDATE live_sessions s
          SET billed_until_ms = greatest(s.billed_until_ms, new.until_ms),
-             ended_at = CASE WHEN new.finished THEN coalesce(s.ended_at, new.at)
-                             WHEN new.until_ms <= s.billed_until_ms THEN s.ended_at END
-         FROM unnest($1::uuid[], $2::bigint[], $3::boolean[], $4::timestamp[])
-              AS new (id, until_ms, finished, at)
+             ended_at = CASE WHEN new.finished AND new.fence > s.ended_by THEN new.at
+                             WHEN new.finished THEN coalesce(s.ended_at, new.at)
+                             WHEN new.until_ms <= s.billed_until_ms THEN s.ended_at END,
+             ended_by = CASE WHEN new.finished THEN greatest(s.ended_by, new.fence)
+                             ELSE s.ended_by END
+         FROM unnest($1::uuid[], $2::bigint[], $3::boolean[], $4::timestamp[], $5::bigint[])
+              AS new (id, until_ms, finished, at, fence)
          WHERE s.id = new.id",
         &ids,
         &until,
         &finished,
         &times,
+        &fences,
     )
     .execute(connection)
     .await

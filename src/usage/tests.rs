@@ -191,6 +191,42 @@ async fn a_commit_whose_answer_was_lost_is_billed_once() {
     assert_eq!(rows(&database, cursor.start.session_id).await.len(), 1);
 }
 
+#[tokio::test]
+async fn a_session_ends_when_the_last_of_its_owners_finishes_it() {
+    let database = private::database().await;
+    let start = start(Owner::User(0));
+    let owner = |fence| {
+        let taken = Taken { fence, ..Taken::default() };
+        Arc::new(Cursor::new(start.clone(), taken, Clock))
+    };
+    let (first, second) = (owner(1), owner(2));
+    let at = |second| first.started_at + chrono::Duration::seconds(second);
+    let cases = [
+        (&first, 900, true, 10, Some(10)),
+        // What waited elsewhere meanwhile, and an end that is said again.
+        (&first, 500, false, 5, Some(10)),
+        (&first, 900, true, 11, Some(10)),
+        // Nobody speaks after it was gone on with, or all that is said comes with the end.
+        (&second, 900, true, 20, Some(20)),
+        (&second, 1_500, true, 30, Some(20)),
+        (&first, 900, true, 40, Some(20)),
+        (&owner(3), 1_600, false, 50, None),
+        (&owner(3), 1_600, true, 60, Some(60)),
+        (&owner(4), 1_700, true, 70, Some(70)),
+        (&second, 1_800, true, 80, Some(70)),
+    ];
+    for (cursor, until_ms, finished, second, expected) in cases {
+        let entry = Entry { finished, at: at(second), ..entry(cursor, 0, until_ms) };
+        store::write(database.pool(), &Users::default(), &[entry]).await.unwrap();
+        let ended = sqlx::query_scalar("SELECT ended_at FROM live_sessions");
+        let ended: Option<chrono::NaiveDateTime> = ended.fetch_one(database.pool()).await.unwrap();
+        // Seconds are enough to tell them apart, and the table keeps microseconds.
+        let ended = ended.map(|ended| (ended - first.started_at).num_milliseconds());
+        let about = ended.map(|ended| (ended + 500) / 1_000);
+        assert_eq!(about, expected, "an entry of fence {} up to {until_ms}", cursor.fence);
+    }
+}
+
 /// Writes every range of every writer, the writers all at once.
 async fn race(database: &Database, writers: Vec<Vec<(u64, u64)>>) -> SessionId {
     let cursor = Arc::new(Cursor::new(start(Owner::User(0)), Taken::default(), Clock));

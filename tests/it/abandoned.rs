@@ -122,7 +122,7 @@ async fn a_parked_session_is_given_up_once_and_is_over_for_everybody() {
                    WHERE outcome = 'abandoned' AND ended_at IS NOT NULL";
     let kept = async || apps[0].sql::<i64>(outcome).await == 1;
     wait_until("the transcript's end", SOON, kept).await.expect("an end");
-    assert_eq!(refusal(&mut apps[1].websocket().await, &started).await, "conflict");
+    assert_eq!(refusal(&mut apps[1].websocket().await, &started).await, "not_found");
     let forgotten = async || {
         due.pass(&session);
         due.is_forgotten(&session)

@@ -68,9 +68,9 @@ async fn options_are_sealed_as_far_as_they_count_and_have_a_size() {
     let stamped = answer(&app, json!({ "timestamp": "x".repeat(500_000) })).await;
     let length = |started: &Value| started["resume_token"].as_str().expect("a token").len();
     assert_eq!(length(&stamped), length(&plain), "what is ignored is not kept");
-    let refused = answer(&app, json!({ "lang": "x".repeat(16 * 1024) })).await;
+    let refused = answer(&app, json!({ "lang": "x".repeat(24 * 1024) })).await;
     assert_eq!(refused["code"], "invalid_request", "{refused}");
-    assert!(refused["message"].as_str().is_some_and(|text| text.contains("16384")), "{refused}");
+    assert!(refused["message"].as_str().is_some_and(|text| text.contains("24576")), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

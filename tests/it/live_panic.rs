@@ -21,10 +21,13 @@ use crate::{
     harness::{LONG, Setup, TestApp, doors},
     oracle::{self, numbered},
     resume::Known,
+    rooms::Stream,
 };
 
 /// The key of somebody else.
 const OTHER: &str = "a-static-key-of-somebody-else";
+/// What a door logs when it closes a socket.
+const CLOSED: &str = "WebSocket closed by the service";
 /// What a door logs of audio with nothing in it.
 const EMPTY: &str = "Empty audio chunk received";
 
@@ -133,4 +136,31 @@ async fn a_door_that_panics_leaves_nothing_behind() {
     let gone = async || app.metric("sockets", &[]) == 0 && app.metric("live_sessions", &[]) == 0;
     testkit::wait_until("the socket to be forgotten", LONG, gone).await.expect("forgotten");
     assert!(!trap.armed.load(Ordering::SeqCst));
+}
+
+/// On one thread, whose log is the trap: a stream of events that panics is no viewer any more.
+#[tokio::test]
+async fn a_stream_of_events_that_panics_leaves_nothing_behind() {
+    let trap = Arc::new(Trap { line: CLOSED, armed: AtomicBool::new(true) });
+    let _log = tracing::subscriber::set_default(trap.clone());
+    let app = Setup::new().start().await;
+    let shares = format!("{}/rooms/stage/shares", app.url());
+    let client = reqwest::Client::new();
+    let made = client.post(&shares).bearer_auth(app.token()).send().await.expect("an answer");
+    let share: Value = made.json().await.expect("JSON");
+    let token = share["token"].as_str().expect("a token");
+    let url = format!("{}/rooms/stage/events", app.url());
+    let stream = Stream::open(&url, &[("x-share-token", token)]).await;
+    let mut stream = stream.map_err(|refused| refused.0).expect("admitted");
+    stream.next(LONG).await.expect("joined");
+    let streams = || app.metric("sockets", &[r#"door="sse""#]);
+    assert_eq!(streams(), 1);
+    let id = share["id"].as_str().expect("an id");
+    let taken_back = client.delete(format!("{shares}/{id}")).bearer_auth(app.token()).send();
+    assert_eq!(taken_back.await.expect("an answer").status(), 204);
+    let gone = async || !trap.armed.load(Ordering::SeqCst) && streams() == 0;
+    testkit::wait_until("the stream to be forgotten", LONG, gone).await.expect("forgotten");
+    let viewers = async || app.running.app.rooms.viewers(&"stage".parse().expect("a name")).await;
+    let left = async || viewers().await.ok() == Some(0);
+    testkit::wait_until("its viewer to be gone", LONG, left).await.expect("gone");
 }

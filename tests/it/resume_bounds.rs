@@ -1,11 +1,13 @@
 //! What a client claims when it goes on with a session: numbers that cannot be meant are refused, and
 //! audio that it lets go of is never billed.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
-use testkit::raw_ws::RawSocket;
+use testkit::{deepgram, raw_ws::RawSocket};
 
 use crate::{
-    harness::{Setup, TestApp},
+    harness::{LONG, Setup, TestApp},
     oracle::{self, SOON, numbered},
     resume::{AUDIO, Known, begin, refusal},
 };
@@ -115,4 +117,25 @@ async fn a_gap_outlives_a_socket_that_dies_at_once() {
     let bill = "SELECT sum(range_end_ms - range_start_ms)::bigint FROM usage_logs";
     let is_billed = async || apps[0].sql::<Option<i64>>(bill).await == Some(written);
     testkit::wait_until("all but the gap to be billed", SOON, is_billed).await.expect("billed");
+}
+
+/// However much is missed: it does not fill the queue of a reader that reads.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hundreds_of_finals_that_were_missed_are_told_again() {
+    const CHUNKS: u32 = 400;
+    let config = deepgram::Config { longest_segment: Duration::from_millis(100), ..numbered() };
+    let apps = Setup::new().deepgram(config).start_many(2).await;
+    let (mut socket, mut known) = begin(&apps[0], CHUNKS, json!({})).await;
+    let all = |it: &Value| it["is_final"] == true && it["end_ms"].as_u64() >= Some(39_900);
+    oracle::listen_raw(&mut socket, LONG, all).await;
+    drop(socket);
+    known.heard.clear();
+    let (mut socket, resumed) = resume(&apps[1], &known.resume(CHUNKS)).await;
+    assert!(resumed["last_n"].as_u64() > Some(300), "{resumed}");
+    assert_eq!(resumed["recovered"], true);
+    let from = resumed["next_seq"].as_u64().expect("a number") as u32;
+    oracle::speak_raw(&mut socket, AUDIO, from..CHUNKS + 10).await;
+    oracle::stop_raw(&mut socket).await;
+    let heard = oracle::until_stopped_raw(&mut socket, LONG).await;
+    oracle::assert_whole(&heard, CHUNKS + 10);
 }

@@ -142,9 +142,10 @@ struct Held {
 
 impl Slot {
     /// Leaves the slot to the session's next owner, which takes it over; nobody does so within its
-    /// expiry, and it is free.
-    pub fn hand_over(self) {
-        if let Some(held) = &self.0 {
+    /// expiry, and it is free. One in another name, as a second connection's is, nobody would look
+    /// for: it is given back at once.
+    pub fn hand_over(self, session: SessionId) {
+        if let Some(held) = self.0.as_ref().filter(|held| held.hold.named().session == session) {
             held.hold.hand_over();
         }
     }

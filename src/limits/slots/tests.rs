@@ -181,7 +181,7 @@ async fn a_session_takes_its_slot_and_its_place_over() {
     let mut last = Customer::of(&other, "bob");
     assert_eq!(last.stand().await, 2);
     let new = Customer::new(&other, &runs).slot().await.unwrap();
-    old.hand_over();
+    old.hand_over(runs.session);
     before.seek.hand_over();
     let mut after = Customer::new(&other, &waits);
     assert_eq!(after.stand().await, 1, "it is as long in the line as it was");
@@ -193,6 +193,21 @@ async fn a_session_takes_its_slot_and_its_place_over() {
     after.slot().await.unwrap();
     stop_one.abort();
     stop_other.abort();
+}
+
+/// The next owner asks in the session's name, and would wait for what nobody has.
+#[tokio::test]
+async fn a_slot_in_another_name_is_not_left_to_anybody() {
+    let server = process::Redis::start().unwrap();
+    let (slots, stop) = replica(&server, Line::of(1)).await;
+    let second = seeker("ann");
+    let slot = Customer::new(&slots, &second).slot().await.unwrap();
+    let began = Instant::now();
+    slot.hand_over(seeker("ann").session);
+    let free = async || counted(&server, "held") == ":0\r\n";
+    testkit::wait_until("the slot to be free", SOON, free).await.unwrap();
+    assert!(began.elapsed() < EXPIRY, "it is given back, and does not expire");
+    stop.abort();
 }
 
 #[tokio::test]

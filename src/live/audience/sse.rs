@@ -100,12 +100,21 @@ async fn open(
     let shutdown = service.shutdown.clone();
     let client = Client::new(service, caller, Standing::of(admitted));
     shutdown.spawn(async move {
-        Box::pin(serve(&client, &wanted, ready, &out)).await;
-        client.retire();
+        let present = Present(client);
+        Box::pin(serve(&present.0, &wanted, ready, &out)).await;
     });
     match entered.await {
         Ok(entered) => entered.map(|()| received),
         Err(_) => Err(Error::new(crate::model::ErrorKind::Internal, "Internal server error")),
+    }
+}
+
+/// A client that is here until this is dropped, whatever ends its stream.
+struct Present(Client);
+
+impl Drop for Present {
+    fn drop(&mut self) {
+        self.0.retire();
     }
 }
 

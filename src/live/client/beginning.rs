@@ -115,10 +115,12 @@ impl Client {
         let id = plan.id;
         let (service, caller) = (self.service.clone(), self.caller.clone());
         let session = Session::new(service, caller, plan, inbox.clone(), self.outbox.clone());
-        let client = self.clone();
+        let (client, transcriber) = (self.clone(), session.transcriber());
         self.service.shutdown.spawn(async move {
             let (outcome, receipt) = watched(Box::pin(session.run())).await;
             inbox.close(Ending::Stopped);
+            let labels = [label("provider", transcriber.name()), label("outcome", outcome.name())];
+            client.service.metrics.live_sessions_ended.add(1, &labels);
             client.ended(id, &outcome, receipt.as_ref());
             // Not before the farewell: who waits for the last words must not wait for the database.
             if let Some(receipt) = receipt
@@ -131,9 +133,6 @@ impl Client {
 
     /// The session is over: says so, and lets a new one start.
     fn ended(&self, id: SessionId, outcome: &Outcome, receipt: Option<&Receipt>) {
-        let provider = label("provider", self.service.live.name());
-        let labels = [provider, label("outcome", outcome.name())];
-        self.service.metrics.live_sessions_ended.add(1, &labels);
         if let Outcome::Refused(error) | Outcome::Failed(error) = outcome {
             self.log_failure(id, outcome, error);
             let mut failure = Failure::of(error, self.service.clock.timestamp());

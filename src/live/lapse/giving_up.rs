@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{LiveService, OWNERS_SAY, parse};
+use super::{LiveService, OWNERS_SAY, RESUME_WITHIN, parse};
 use crate::{
     live::{
         bookmark::{Bookmark, Books, Standing},
@@ -79,10 +79,21 @@ impl LiveService {
         let internal = |error: serde_json::Error| {
             Error::new(ErrorKind::Internal, "Internal server error").because(error)
         };
-        let said = self.said((&claim.room, &claim.account), session, stands.n, true).await;
+        // A transcript that is stored may lack any of it.
+        let after_n = if books.store { 0 } else { stands.n };
+        let place = (&claim.room, claim.account.as_str());
+        let said = self.said(place, session, (after_n, stands.n), true).await;
         let claim = Claim { base: Some(stands.n), ..claim };
         let n = stands.n + 1;
-        let over = Bookmark { fence: claim.fence, standing: Standing::Over, n, ..stands.clone() };
+        // Whoever asks from now on comes too late.
+        let lapsed_ms = self.clock.now_ms().saturating_sub(RESUME_WITHIN.as_millis() as u64);
+        let over = Bookmark {
+            fence: claim.fence,
+            standing: Standing::Over,
+            let_go_ms: Some(lapsed_ms),
+            n,
+            ..stands.clone()
+        };
         let bookmark = over.seal(&self.secrets, session).map_err(internal)?;
         let mark = Mark { covered_ms: stands.covered_ms, last_n: n, bookmark };
         let body = self.ended(session, &claim.room, &over).to_json().map_err(internal)?;

@@ -90,7 +90,8 @@ impl Session {
     /// Leaves word of where the session stands, to be gone on with; up to where that is stored.
     async fn tell_parked(&mut self, covered_ms: u64) -> u64 {
         let Some(herald) = self.herald.take() else { return covered_ms };
-        herald.note(Bookmark { standing: Standing::Parked, ..self.bookmark(covered_ms) });
+        let let_go_ms = self.service.clock.now_ms();
+        herald.note(self.bookmark(covered_ms).parked(let_go_ms));
         let told = last_words(self.id, herald).await;
         if told.lost.is_none() {
             // A session that is cut has no time for it: its usage is to be in time.
@@ -127,11 +128,8 @@ impl Session {
             stands = Bookmark { n, course, lost, ..stands };
         }
         if let Some(herald) = self.herald.take() {
-            herald.note(Bookmark {
-                standing: Standing::Parked,
-                books: self.books.take(),
-                ..stands
-            });
+            let let_go_ms = self.service.clock.now_ms();
+            herald.note(Bookmark { books: self.books.take(), ..stands }.parked(let_go_ms));
         }
         (self.unused(), None)
     }

@@ -32,12 +32,12 @@ use super::{
     progress::Progress,
     splice::Edge,
     trace::SessionTrace,
+    transcriber::Transcriber,
     upstream::{Origin, Spare, Upstream},
 };
 use crate::{
     model::{AudioChunk, AudioFormat, Error, SessionId},
     rooms::RoomName,
-    telemetry::metrics::label,
     usage::Meter,
 };
 
@@ -67,6 +67,7 @@ pub struct Session {
     owned: Ownership,
     progress: Progress,
     trace: Option<SessionTrace>,
+    transcriber: Arc<Transcriber>,
     meter: Option<Meter>,
     books: Option<Books>,
     heard: Heard,
@@ -98,6 +99,8 @@ impl Session {
         let place = Place::new(service.clone(), caller.clone(), id, inbox.clone(), outbox.clone());
         let stands = &beginning.stands;
         let heard = Heard::from(service.live.name(), stands.covered_ms);
+        let (provider, _) = service.lineup.expected(&options.stream);
+        let transcriber = Transcriber::new(provider, service.metrics.clone());
         // The owner before may have shown something.
         let shown_n = if beginning.is_fresh() { 0 } else { stands.n + 1 };
         Self {
@@ -111,6 +114,7 @@ impl Session {
             outbox,
             progress: Progress::from(stands, options.stream.format, 1),
             trace: None,
+            transcriber: Arc::new(transcriber),
             meter: None,
             books: None,
             heard,
@@ -127,6 +131,11 @@ impl Session {
             options,
             beginning,
         }
+    }
+
+    /// Who transcribes it, also once it has ended.
+    pub fn transcriber(&self) -> Arc<Transcriber> {
+        self.transcriber.clone()
     }
 
     /// Runs to the end: its last words are in the outbox and its usage is handed over.
@@ -159,7 +168,7 @@ impl Session {
                 self.progress = Progress::from(&self.beginning.stands, intake.format, channels);
                 self.open_trace();
                 self.open_books();
-                let counted = Counted::begin(&self.service);
+                let counted = self.transcriber.count();
                 let outcome = Box::pin(self.stream(intake.first)).await;
                 drop((counted, slot));
                 outcome
@@ -203,27 +212,6 @@ impl Session {
         let covered_ms = upstream.covered_ms();
         drop(upstream);
         Box::pin(self.end(outcome, covered_ms)).await
-    }
-}
-
-/// Counts a session that runs, until it is dropped.
-struct Counted(LiveService);
-
-impl Counted {
-    fn begin(service: &LiveService) -> Self {
-        let counted = Self(service.clone());
-        counted.add(1);
-        counted
-    }
-
-    fn add(&self, sessions: i64) {
-        self.0.metrics.live_sessions.add(sessions, &[label("provider", self.0.live.name())]);
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.add(-1);
     }
 }
 

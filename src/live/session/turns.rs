@@ -103,10 +103,13 @@ impl Session {
 
     fn learn(&mut self, upstream: &mut Upstream, learned: Upstreamed) -> Option<Outcome> {
         match learned {
-            Upstreamed::Opened { provider, model, request_id } => {
+            Upstreamed::Opened { provider, is_live, model, request_id } => {
                 tracing::debug!(session = %self.id, model, request_id, "upstream opened");
                 self.finalize_asked_ms = 0;
                 self.meet(provider, model);
+                if is_live {
+                    self.transcriber.change(provider);
+                }
                 let language = self.options.stream.language;
                 let user = &self.caller.principal.subject;
                 log_patterns::stream_started(
@@ -117,9 +120,9 @@ impl Session {
                     request_id.as_deref(),
                 );
             }
-            Upstreamed::Sent(seq, at) => {
+            Upstreamed::Sent { seq, at, provider } => {
                 if let Some(waited) = self.trace.as_mut().and_then(|trace| trace.sent(seq, at)) {
-                    let provider = label("provider", self.service.live.name());
+                    let provider = label("provider", provider);
                     let waited_ms = waited.as_secs_f64() * 1000.0;
                     self.service.metrics.send_latency_ms.record(waited_ms, &[provider]);
                 }

@@ -43,13 +43,22 @@ pub enum Upstreamed {
     Opened {
         /// Who transcribes over it.
         provider: &'static str,
+        /// Whether what is said now goes over it.
+        is_live: bool,
         /// The model in use.
         model: String,
         /// The provider's id of the connection.
         request_id: Option<String>,
     },
     /// A chunk was written; only where that is traced.
-    Sent(u64, Instant),
+    Sent {
+        /// Its number.
+        seq: u64,
+        /// When.
+        at: Instant,
+        /// To whom.
+        provider: &'static str,
+    },
     /// Text, interim or final.
     Text(Box<Text>),
     /// Everything up to here is final.

@@ -288,11 +288,92 @@ async fn a_mark_is_left_with_finals_and_handed_on() {
     assert_eq!(later.fence, floor + 1);
 
     let room = room();
-    let said = |n| history.read_session((&room, ACCOUNT), session, n, 10);
-    let numbers = |said: Vec<Arc<Recorded>>| -> Vec<u64> {
-        said.iter().map(|recorded| recorded.text.label.n).collect()
+    let said = |n| history.read_session((&room, ACCOUNT), session, n, None);
+    assert_eq!(numbers_of(&said(0).await.unwrap()), [1, 2]);
+    assert_eq!(numbers_of(&said(1).await.unwrap()), [2]);
+    assert!(said(2).await.unwrap().finals.is_empty());
+}
+
+/// A session that says nothing for long still has its room.
+#[tokio::test]
+async fn a_mark_keeps_the_room_as_well() {
+    let server = process::Redis::start().unwrap();
+    let here = replica(&server).await;
+    let owned = claim(&here, session()).await;
+    let meta =
+        "local meta = redis.call('KEYS', '*:meta')[1]; return redis.call(ARGV[1], meta, ARGV[2])";
+    server.command(&["EVAL", meta, "0", "PEXPIRE", "60000"]).unwrap();
+    assert!(here.rooms.history().leave_mark(&owned, &mark(1, "quiet")).await.unwrap());
+    let meta = meta.replace(", ARGV[2]", "");
+    let left = server.command(&["EVAL", &meta, "0", "PTTL"]).unwrap();
+    let left_ms: u128 = left[1..].trim().parse().unwrap();
+    assert!(left_ms > LIFE.as_millis() / 2, "{left_ms}");
+}
+
+fn numbers_of(said: &Said) -> Vec<u64> {
+    said.finals.iter().map(|recorded| recorded.text.label.n).collect()
+}
+
+/// What is not remembered between two finals stays missing, and holds nobody up.
+#[tokio::test]
+async fn a_hole_in_what_is_remembered_is_a_hole_in_the_room() {
+    let server = process::Redis::start().unwrap();
+    let (here, session) = (replica(&server).await, session());
+    let recorded = |n| {
+        let position = Position { epoch: 7, offset: n };
+        Arc::new(Recorded { position, text: text(session, n) })
     };
-    assert_eq!(numbers(said(0).await.unwrap()), [1, 2]);
-    assert_eq!(numbers(said(1).await.unwrap()), [2]);
-    assert!(said(2).await.unwrap().is_empty());
+    let said = [1, 2, 5, 6].map(recorded);
+    let mut publisher = here.rooms.publisher(claim(&here, session).await).after(&said, 6);
+    publisher.hold(text(session, 7));
+    let flushed = tokio::time::timeout(SOON, publisher.flush()).await.expect("an end");
+    assert!(matches!(flushed.unwrap(), Published::Stored { .. }));
+    let whole =
+        here.rooms.history().read_session((&room(), ACCOUNT), session, 0, None).await.unwrap();
+    assert_eq!(numbers_of(&whole), [5, 6, 7]);
+}
+
+/// Only what is asked for is looked at, however long the history is, a page at a time; and a room that
+/// forgets is told again what owners before said, once that was recalled.
+#[tokio::test]
+async fn what_a_session_said_is_read_page_by_page() {
+    let server = process::Redis::start().unwrap();
+    let here = replica(&server).await;
+    let (history, session, room) = (here.rooms.history(), session(), room());
+    let mut publisher = here.rooms.publisher(claim(&here, session).await);
+    let other = self::session();
+    let mut beside = here.rooms.publisher(claim(&here, other).await);
+    for first in (1..=600).step_by(100) {
+        (first..first + 100).for_each(|n| publisher.hold(text(session, n)));
+        publisher.flush().await.unwrap();
+        (first..first + 100).for_each(|n| beside.hold(text(other, n)));
+        beside.flush().await.unwrap();
+    }
+    let last = history.read_session((&room, ACCOUNT), session, 560, None).await.unwrap();
+    assert_eq!((numbers_of(&last), last.older), (upwards(561..=600), None));
+    let (mut before, mut pages) = (None, Vec::new());
+    loop {
+        let page = history.read_session((&room, ACCOUNT), session, 0, before).await.unwrap();
+        pages.push(numbers_of(&page));
+        before = page.older;
+        if before.is_none() {
+            break;
+        }
+    }
+    assert!(pages.len() >= 6 && pages.iter().all(|page| page.len() <= 200), "{pages:?}");
+    pages.reverse();
+    assert_eq!(pages.concat(), upwards(1..=600));
+
+    let mut next = here.rooms.publisher(claim(&here, session).await).after(&last.finals, 600);
+    for _ in 0..10 {
+        next.recall().await.unwrap();
+    }
+    server.command(&["FLUSHALL"]).unwrap();
+    next.hold(text(session, 601));
+    next.flush().await.unwrap();
+    let whole = history.read_session((&room, ACCOUNT), session, 400, None).await.unwrap();
+    assert_eq!(numbers_of(&whole), upwards(402..=601));
+    let first = history.read_after(&room, &Cursor::default(), 1).await.unwrap().1;
+    let Read::Recovered { finals, .. } = first else { panic!("a hole: {first:?}") };
+    assert_eq!(finals[0].text.label.n, 1, "the room is whole");
 }

@@ -127,7 +127,7 @@ async fn a_room_is_its_accounts_by_whatever_name_they_are_known() {
 
 /// The last number that a session has said.
 async fn last_n(replica: &Replica, account: &str, session: SessionId) -> u64 {
-    let said =
-        replica.rooms.history().read_session((&room(), account), session, 0, 9).await.unwrap();
-    said.last().map_or(0, |last| last.text.label.n)
+    let history = replica.rooms.history();
+    let said = history.read_session((&room(), account), session, 0, None).await.unwrap();
+    said.finals.last().map_or(0, |last| last.text.label.n)
 }

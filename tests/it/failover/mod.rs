@@ -149,10 +149,13 @@ fn refuse_all(app: &TestApp, status: u16) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_provider_that_dies_in_mid_stream_is_replaced() {
     let (app, second) = both(|setup| setup).await;
+    let live = |provider: &str| app.metric("live_sessions", &[provider]);
     let mut talk = Talk::begin(&app).await;
+    assert_eq!((live("deepgram"), live("assemblyai")), (1, 0));
     talk.say(7).await;
     app.deepgram().go_down();
     talk.until_heard_by("assemblyai").await;
+    assert_eq!((live("deepgram"), live("assemblyai")), (0, 1), "it is counted where it is heard");
     talk.say(13).await;
     let chunks = talk.said;
     let heard = talk.finish().await;
@@ -162,6 +165,11 @@ async fn a_provider_that_dies_in_mid_stream_is_replaced() {
     assert!(failovers(&app, "succeeded") >= 1);
     assert!(failovers(&app, "succeeded") <= failovers(&app, "attempted"));
     assert!(!second.sessions().is_empty());
+    let left = async || app.metric("live_sessions", &[]) == 0;
+    testkit::wait_until("the session to be over", SOON, left).await.expect("over");
+    assert_eq!((live("deepgram"), live("assemblyai")), (0, 0));
+    let ended = |provider| app.metric("live_sessions_ended_total", &[provider, "finished"]);
+    assert_eq!((ended("deepgram"), ended("assemblyai")), (0, 1));
 }
 
 /// What works is not torn down; the next new connection is the first choice's again.

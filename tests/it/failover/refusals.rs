@@ -26,15 +26,15 @@ async fn refused(status: u16) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_that_is_taken_back() {
-    refused(401).await;
+    Box::pin(refused(401)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_account_that_runs_empty() {
-    refused(402).await;
+    Box::pin(refused(402)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_that_may_not() {
-    refused(403).await;
+    Box::pin(refused(403)).await;
 }

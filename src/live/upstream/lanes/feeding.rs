@@ -155,7 +155,8 @@ impl Lanes {
             finalize_asked: None,
         }));
         let Opening { provider, model, request_id } = opening;
-        self.out.push_back(Upstreamed::Opened { provider, model, request_id });
+        let is_live = at + 1 == self.lanes.len();
+        self.out.push_back(Upstreamed::Opened { provider, is_live, model, request_id });
     }
 
     /// What to send next over a connection.

@@ -20,7 +20,11 @@ impl Lanes {
     pub fn heard(&mut self, link: Link, event: StreamEvent, now: Instant) {
         let Some(at) = self.index_of(link) else { return };
         match event {
-            StreamEvent::Sent { seq, at } => self.out.push_back(Upstreamed::Sent(seq, at)),
+            StreamEvent::Sent { seq, at: sent_at } => {
+                let provider = self.lanes[at].tie.talk().map(|talk| talk.provider);
+                let sent = provider.map(|provider| Upstreamed::Sent { seq, at: sent_at, provider });
+                self.out.extend(sent);
+            }
             StreamEvent::Closed(closed) => self.closed(at, closed, now),
             StreamEvent::Transcript(segment) => {
                 self.answered(at);
