@@ -11,8 +11,8 @@ use super::{
 };
 use crate::model::{Error, ErrorKind};
 
-/// How long Redis may take over what a viewer is told first.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// How long Redis may take over what a viewer is told first, and a room over being told again.
+const PATIENCE: Duration = Duration::from_secs(6);
 
 /// What a viewer begins with.
 #[derive(Clone, Debug)]
@@ -73,6 +73,7 @@ impl Viewer {
                         self.settle("recovered");
                         return Ok(Settled::Resumed(self.cursor));
                     }
+                    Read::Recovered { .. } if self.may_be_refilled() => self.wait().await,
                     Read::Recovered { .. } => {
                         return self.begin_afresh(Some(Reason::EpochGone), limit);
                     }

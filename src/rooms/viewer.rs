@@ -1,6 +1,10 @@
 //! One who watches a room: pulls what follows a cursor, first from history and then live.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::sync::watch;
 
@@ -19,6 +23,10 @@ use crate::{
 
 /// How long a viewer waits before it asks for a page again.
 const RETRY: Duration = Duration::from_millis(500);
+
+/// How long a room whose history ends before a viewer's cursor is waited for: a Redis that lost its
+/// memory is told all of it again by who speaks there.
+const REFILL: Duration = Duration::from_secs(3);
 
 /// Where a viewer begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +74,8 @@ pub struct Viewer {
     pub(super) counts: u64,
     degraded: bool,
     resumed: bool,
+    /// Since when the room's history ends before the cursor.
+    short_since: Option<Instant>,
     pub(super) seat: Seat,
 }
 
@@ -113,6 +123,7 @@ impl Viewer {
             counts: 0,
             degraded: false,
             resumed: false,
+            short_since: None,
             seat,
         }
     }
@@ -234,7 +245,7 @@ impl Viewer {
                 self.phase = Phase::Ended;
                 Some(Update::Foreign)
             }
-            Ok(Read::Recovered { short: true, .. }) => {
+            Ok(Read::Recovered { short: true, .. }) if !self.may_be_refilled() => {
                 Some(self.lose(Reason::EpochGone, Vec::new()))
             }
             Ok(Read::NotRecovered { reason, rest, .. }) => Some(self.lose(reason, rest)),
@@ -245,11 +256,21 @@ impl Viewer {
             }
             // The feed is about to come here, or Redis is away, which the feed tells.
             Ok(_) | Err(_) => {
-                let changed = tokio::time::timeout(RETRY, self.changes.changed());
-                drop(changed.await);
+                self.wait().await;
                 None
             }
         }
+    }
+
+    /// Whether it is too early to say of a room whose history ends before the cursor that it is gone.
+    pub(super) fn may_be_refilled(&mut self) -> bool {
+        self.short_since.get_or_insert_with(Instant::now).elapsed() < REFILL
+    }
+
+    /// Waits for news of the room, and not for long.
+    pub(super) async fn wait(&mut self) {
+        let changed = tokio::time::timeout(RETRY, self.changes.changed());
+        drop(changed.await);
     }
 
     /// What follows the cursor in Redis. Fails with `forbidden` where the room is another account's.

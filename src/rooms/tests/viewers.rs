@@ -147,3 +147,20 @@ async fn a_position_that_nobody_has_is_told() {
     assert_eq!(next(&mut other).await, Update::Gap(Reason::EpochGone));
     assert_eq!(numbers(&mut other, 3).await, [1, 2, 3], "what was not seen of what there is");
 }
+
+/// Redis lost its memory, and the speaker has not noticed yet.
+#[tokio::test]
+async fn a_room_that_is_told_again_is_waited_for() {
+    let server = process::Redis::start().unwrap();
+    let (one, other, session) = (replica(&server).await, replica(&server).await, session());
+    let mut publisher = one.rooms.publisher(claim(&one, session).await);
+    publish(&mut publisher, session, 1..=5).await;
+    let seen = one.rooms.history().read_end(&room(), 2).await.unwrap().finals[0].cursor();
+    server.command(&["FLUSHALL"]).unwrap();
+    let mut viewer = other.rooms.join(&room(), ACCOUNT, Start::After(seen));
+    let loaded = async || viewer.feed.state().loaded;
+    until("the room to be read", SOON, loaded).await;
+    let (settled, ()) = tokio::join!(viewer.begin(3), publish(&mut publisher, session, 6..=6));
+    assert!(matches!(settled.unwrap(), Settled::Resumed(_)));
+    assert_eq!(numbers(&mut viewer, 2).await, [5, 6]);
+}
