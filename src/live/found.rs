@@ -19,21 +19,33 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// When a page that did not come is asked for again.
 const AGAIN: Duration = Duration::from_millis(100);
 
+/// A session as it was found.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// Where it stands.
+    pub stands: Bookmark,
+    /// The greatest fence that anybody knew of.
+    fence: u64,
+    /// Whether Redis could tell.
+    pub by_redis: bool,
+}
+
 impl LiveService {
-    /// Where a session stands, by the later of what was left in Redis and in Postgres, and whether
-    /// Redis could tell. Fails with `not_found` if nobody knows it, and with
+    /// Where a session stands, by the later of what was left in Redis and in Postgres. Fails with `not_found` if nobody knows it, and with
     /// `dependency_unavailable` while nobody can tell.
     pub(super) async fn look_up(
         &self,
         room: &RoomName,
         session: SessionId,
-    ) -> Result<(Bookmark, bool), Error> {
+    ) -> Result<Found, Error> {
         let (history, marks) = (self.rooms.history(), self.rooms.marks());
-        let (here, there) = tokio::join!(history.read_mark(room, session), marks.find(session));
+        let (here, there) = tokio::join!(history.held(room, session), marks.find(session));
         let (by_redis, is_certain) = (here.is_ok(), here.is_ok() && there.is_ok());
-        let there = there.ok().flatten().and_then(|left| left.bookmark);
-        let stands = self.later(session, [here.ok().flatten(), there]);
-        Ok((stands.ok_or_else(|| unknown(is_certain))?, by_redis))
+        let (here, there) = (here.unwrap_or_default(), there.ok().flatten().unwrap_or_default());
+        let stands = self.later(session, [here.mark, there.bookmark]);
+        let stands = stands.ok_or_else(|| unknown(is_certain))?;
+        let fence = stands.fence.max(here.fence).max(there.fence);
+        Ok(Found { stands, fence, by_redis })
     }
 
     /// Whether Redis is worth another attempt: one that did not answer a moment ago costs a client
@@ -43,17 +55,18 @@ impl LiveService {
     }
 
     /// Takes a session over in Redis and in Postgres, or in the one of them that is there; where it
-    /// stands then, which no owner before can change any more. Fails as [`Self::look_up`] does, and
-    /// with `forbidden` if the room is another account's.
+    /// stands then, which no owner before can change any more. Fails as [`Self::look_up`] does, with
+    /// `forbidden` if the room is another account's, and with `dependency_unavailable` if somebody else
+    /// has taken it over since it was found: whoever asked first, and was slow, is not the last.
     pub(super) async fn claim(
         &self,
-        room: &RoomName,
-        account: &str,
+        (room, account): (&RoomName, &str),
         session: SessionId,
-        by_redis: bool,
+        found: &Found,
     ) -> Result<(Claim, Bookmark), Error> {
-        let (here, mark) = match self.claim_room(room, account, session, by_redis).await {
-            Ok((claim, mark)) => (Some(claim.fence), mark),
+        let (here, mark) = match self.claim_room((room, account), session, found).await {
+            Ok(Some((claim, mark))) => (Some(claim.fence), mark),
+            Ok(None) => return Err(overtaken()),
             Err(error) if error.kind == ErrorKind::Forbidden => return Err(error),
             Err(error) => {
                 tracing::debug!(%session, ?error, "a session is taken over by the database alone");
@@ -62,7 +75,8 @@ impl LiveService {
         };
         let now_ms = self.clock.now().timestamp_millis().unsigned_abs();
         let floor = here.unwrap_or(now_ms);
-        let there = self.rooms.marks().claim(session, floor).await;
+        let seen = if here.is_some() { None } else { Some(found.fence) };
+        let there = self.rooms.marks().claim(session, floor, seen).await;
         let is_certain = here.is_some() && there.is_ok();
         let left = there.ok().flatten();
         let fence = left.as_ref().map_or(floor, |left| left.fence.max(floor));
@@ -74,15 +88,14 @@ impl LiveService {
 
     async fn claim_room(
         &self,
-        room: &RoomName,
-        account: &str,
+        (room, account): (&RoomName, &str),
         session: SessionId,
-        by_redis: bool,
-    ) -> Result<(Claim, Option<String>), Error> {
-        if !self.may_ask_redis(by_redis).await {
+        found: &Found,
+    ) -> Result<Option<(Claim, Option<String>)>, Error> {
+        if !self.may_ask_redis(found.by_redis).await {
             return Err(Error::new(ErrorKind::DependencyUnavailable, "redis unavailable"));
         }
-        self.rooms.history().claim(room, account, session, 0).await
+        self.rooms.history().claim_after(room, account, session, found.fence).await
     }
 
     /// What a session said after one number and up to another, in order, and a little before; what
@@ -169,6 +182,11 @@ impl LiveService {
         let bookmarks = marks.into_iter().filter_map(|mark| self.read(session, mark));
         bookmarks.max_by_key(Bookmark::order)
     }
+}
+
+fn overtaken() -> Error {
+    let text = "another socket has just taken the session over: ask again";
+    Error::new(ErrorKind::DependencyUnavailable, text)
 }
 
 fn unknown(is_certain: bool) -> Error {

@@ -122,18 +122,28 @@ impl Wanted {
 
 impl LiveService {
     /// Takes a session over for its user, or tells how it ended.
-    pub async fn take_over(&self, principal: &Principal, wanted: &Wanted) -> Result<Taken, Error> {
+    /// Nobody may be taken from who is there for one who is not: `waits` says whether the client is.
+    pub async fn take_over(
+        &self,
+        principal: &Principal,
+        wanted: &Wanted,
+        waits: impl Fn() -> bool,
+    ) -> Result<Taken, Error> {
         self.open()?;
         let (facts, room) = self.facts(principal, wanted)?;
-        let (found, by_redis) = self.look_up(&room, wanted.session).await?;
-        let now_ms = self.clock.now_ms();
-        may_go_on(&found, now_ms)?;
-        let found = self.have_released(&room, wanted.session, found, by_redis).await;
-        if let Some(report) = found.report() {
-            return Ok(self.look_back(facts, (&room, wanted), (found, report), by_redis).await);
+        let mut found = self.look_up(&room, wanted.session).await?;
+        let (now_ms, by_redis) = (self.clock.now_ms(), found.by_redis);
+        may_go_on(&found.stands, now_ms)?;
+        found.stands = self.have_released(&room, wanted.session, found.stands, by_redis).await;
+        if let Some(report) = found.stands.report() {
+            let found = (found.stands, report);
+            return Ok(self.look_back(facts, (&room, wanted), found, by_redis).await);
         }
-        let (mut claim, stands) =
-            self.claim(&room, &facts.account, wanted.session, by_redis).await?;
+        if !waits() {
+            return Err(Error::new(ErrorKind::Conflict, "the socket has gone"));
+        }
+        let place = (&room, facts.account.as_str());
+        let (mut claim, stands) = self.claim(place, wanted.session, &found).await?;
         if let Some(report) = stands.report() {
             // Its owner may not have billed the rest, and can no more.
             let stands = Bookmark { fence: claim.fence, ..stands };
@@ -202,8 +212,8 @@ impl LiveService {
             && self.owners.ask(stands.replica, session).await.is_ok_and(|heard| heard);
         while heard && stands.standing == Standing::Running && Instant::now() < until {
             sleep(LOOK).await;
-            let Ok(mark) = self.rooms.history().read_mark(room, session).await else { break };
-            stands = self.read(session, mark).unwrap_or(stands);
+            let Ok(held) = self.rooms.history().held(room, session).await else { break };
+            stands = self.read(session, held.mark).unwrap_or(stands);
         }
         stands
     }

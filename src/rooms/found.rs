@@ -63,6 +63,15 @@ pub struct End {
     pub live: bool,
 }
 
+/// How a session is held.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// The fence that was given out last, 0 for none.
+    pub fence: u64,
+    /// The mark that its owner left last.
+    pub mark: Option<String>,
+}
+
 /// A page of what a session said.
 #[derive(Clone, Debug, Default)]
 pub struct Said {

@@ -7,7 +7,7 @@ use fred::{
     types::{Value, scripts::Script},
 };
 
-use super::{Label, Position, RoomName, Text, runs::parse, seals::Seals};
+use super::{Held, Label, Position, RoomName, Text, runs::parse, seals::Seals};
 use crate::{
     model::{Error, ErrorKind, SessionId},
     redis::{Redis, unavailable},
@@ -114,6 +114,27 @@ impl History {
         session: SessionId,
         floor: u64,
     ) -> Result<(Claim, Option<String>), Error> {
+        let claimed = self.run_claim((room, account), session, (&floor.to_string(), "")).await?;
+        claimed.ok_or_else(strange)
+    }
+
+    /// The same, unless somebody has taken the session over since its fence was `seen`: then nothing.
+    pub async fn claim_after(
+        &self,
+        room: &RoomName,
+        account: &str,
+        session: SessionId,
+        seen: u64,
+    ) -> Result<Option<(Claim, Option<String>)>, Error> {
+        self.run_claim((room, account), session, ("0", &seen.to_string())).await
+    }
+
+    async fn run_claim(
+        &self,
+        (room, account): (&RoomName, &str),
+        session: SessionId,
+        (floor, seen): (&str, &str),
+    ) -> Result<Option<(Claim, Option<String>)>, Error> {
         let names = self.redis.keys();
         let meta = names.room_meta(room.as_str());
         let keys = vec![
@@ -127,18 +148,23 @@ impl History {
             self.seals.names(&meta, account).into(),
             self.seals.owner(&meta, account).into(),
             self.life_ms().into(),
-            floor.to_string().into(),
+            floor.into(),
             session.to_string().into(),
             speaks_ms().into(),
             names.room_channel(room.as_str()).into(),
             "".into(),
+            seen.into(),
         ];
-        let place = (meta.as_str(), arguments.len() - 1);
+        let place = (meta.as_str(), arguments.len() - 2);
         let answer = self.run_owned(&self.claim, place, keys, arguments).await?;
-        let [_, _, fence, mark] = answer.as_slice() else { return Err(foreign()) };
+        let [_, _, fence, mark] = answer.as_slice() else {
+            let is_overtaken = answer.first().is_some_and(|status| status == "overtaken");
+            return if is_overtaken { Ok(None) } else { Err(foreign()) };
+        };
         let (mark, account) =
             (Some(mark.clone()).filter(|mark| !mark.is_empty()), account.to_owned());
-        Ok((Claim { room: room.clone(), account, session, fence: parse(fence)?, base: None }, mark))
+        let fence = parse(fence)?;
+        Ok(Some((Claim { room: room.clone(), account, session, fence, base: None }, mark)))
     }
 
     /// Runs a script whose second word is the owner that it found. One that no replica wrote is
@@ -166,15 +192,14 @@ impl History {
         run(arguments).await
     }
 
-    /// The mark that a session's owner left last.
-    pub async fn read_mark(
-        &self,
-        room: &RoomName,
-        session: SessionId,
-    ) -> Result<Option<String>, Error> {
+    /// How a session is held, as its owner said last.
+    pub async fn held(&self, room: &RoomName, session: SessionId) -> Result<Held, Error> {
         // A client waits for it, and has nothing else: a slow server is waited for.
         let client = self.redis.patient(DEADLINE);
-        client.hget(self.session_key(room, session), "mark").await.map_err(unavailable)
+        let key = self.session_key(room, session);
+        let held = client.hmget(key, vec!["fence", "mark"]).await.map_err(unavailable)?;
+        let (fence, mark): (Option<u64>, Option<String>) = held;
+        Ok(Held { fence: fence.unwrap_or(0), mark })
     }
 
     /// Whether Redis answers; at most a second old.

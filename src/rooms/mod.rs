@@ -26,7 +26,7 @@ use membership::Members;
 use refuge::Refuge;
 use seals::Seals;
 
-pub use found::{End, Read, Reason, Said};
+pub use found::{End, Held, Read, Reason, Said};
 pub use history::{Appended, Bounds, Claim, History, MAX_BYTES, MAX_FINALS, PAGE};
 pub use name::RoomName;
 pub use publisher::{Published, Publisher};

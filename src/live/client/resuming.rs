@@ -88,7 +88,10 @@ impl Client {
 
     async fn go_on(&self, wanted: Wanted) {
         let taken = match self.may_begin() {
-            Ok(()) => Box::pin(self.service.take_over(&self.caller.principal, &wanted)).await,
+            Ok(()) => {
+                let waits = || matches!(*self.lock(), Phase::Resuming);
+                Box::pin(self.service.take_over(&self.caller.principal, &wanted, waits)).await
+            }
             Err(error) => Err(error),
         };
         let answer = taken.and_then(|taken| self.answer(&wanted, taken));

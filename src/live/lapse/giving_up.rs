@@ -47,20 +47,20 @@ impl LiveService {
     }
 
     async fn give_up(&self, session: SessionId, room: &RoomName) -> Result<Given, Error> {
-        let (found, by_redis) = match self.look_up(room, session).await {
+        let found = match self.look_up(room, session).await {
             Err(error) if error.kind == ErrorKind::NotFound => return Ok(Given::Up),
             found => found?,
         };
         let ours = |books: &Books| books.room == room.as_str();
-        let Some(books) = found.books.clone().filter(ours) else { return Ok(Given::Up) };
-        if found.standing == Standing::Over {
+        let Some(books) = found.stands.books.clone().filter(ours) else { return Ok(Given::Up) };
+        if found.stands.standing == Standing::Over {
             return Ok(Given::Up);
         }
-        let is_running = found.standing == Standing::Running;
+        let is_running = found.stands.standing == Standing::Running;
         if self.owners.owns(session) || (is_running && self.is_alive(session).await) {
             return Ok(Given::Back);
         }
-        let (claim, stands) = self.claim(room, &books.account, session, by_redis).await?;
+        let (claim, stands) = self.claim((room, &books.account), session, &found).await?;
         if stands.standing == Standing::Over {
             return Ok(Given::Up);
         }

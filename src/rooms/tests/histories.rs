@@ -268,7 +268,7 @@ async fn a_mark_is_left_with_finals_and_handed_on() {
     let mut publisher = here.rooms.publisher(old.clone());
     publisher.set_mark(mark(2, "first"));
     publish(&mut publisher, session, 1..=2).await;
-    assert_eq!(history.read_mark(&room(), session).await.unwrap().as_deref(), Some("first"));
+    assert_eq!(history.held(&room(), session).await.unwrap().mark.as_deref(), Some("first"));
     publisher.set_mark(mark(2, "second"));
     assert!(matches!(publisher.tell().await.unwrap(), Published::Stored { .. }));
     let (new, left) = history.claim(&room(), ACCOUNT, session, 0).await.unwrap();
@@ -276,7 +276,7 @@ async fn a_mark_is_left_with_finals_and_handed_on() {
     publisher.set_mark(mark(3, "of a zombie"));
     assert_eq!(publisher.tell().await.unwrap(), Published::Fenced);
     assert_eq!(publisher.publish(text(session, 3)).await.unwrap(), Published::Fenced);
-    assert_eq!(history.read_mark(&room(), session).await.unwrap().as_deref(), Some("second"));
+    assert_eq!(history.held(&room(), session).await.unwrap().mark.as_deref(), Some("second"));
 
     let other = claim(&here, self::session()).await;
     assert!(

@@ -125,6 +125,25 @@ async fn a_room_is_its_accounts_by_whatever_name_they_are_known() {
     }
 }
 
+/// An attempt that was slow takes nothing from one that began later and was quick.
+#[tokio::test]
+async fn who_looked_before_another_took_over_comes_too_late() {
+    let server = process::Redis::start().unwrap();
+    let (here, session) = (replica(&server).await, session());
+    let history = here.rooms.history();
+    let first = claim(&here, session).await;
+    let seen = history.held(&room(), session).await.unwrap().fence;
+    assert_eq!(seen, first.fence);
+    let quick = history.claim_after(&room(), ACCOUNT, session, seen).await.unwrap();
+    let quick = quick.expect("nobody was before").0;
+    let slow = history.claim_after(&room(), ACCOUNT, session, seen).await.unwrap();
+    assert!(slow.is_none(), "{slow:?}");
+    let held = history.held(&room(), session).await.unwrap().fence;
+    assert_eq!(held, quick.fence, "and changes nothing");
+    let again = history.claim_after(&room(), ACCOUNT, session, held).await.unwrap();
+    assert!(again.expect("it looked again").0.fence > quick.fence);
+}
+
 /// The last number that a session has said.
 async fn last_n(replica: &Replica, account: &str, session: SessionId) -> u64 {
     let history = replica.rooms.history();

@@ -77,7 +77,7 @@ async fn an_owner_goes_on_without_redis_and_its_room_has_it_all_afterwards() {
     stage.until_drained().await;
     assert_eq!(up_to(&mut viewer, 6).await.0, [3, 4, 5, 6]);
     let history = stage.replicas[1].rooms.history();
-    let mark = history.read_mark(&room(), stage.session).await.unwrap();
+    let mark = history.held(&room(), stage.session).await.unwrap().mark;
     assert_eq!(mark.as_deref(), Some("5 by one"));
 }
 
@@ -97,7 +97,7 @@ async fn what_a_dead_owner_left_any_replica_brings() {
     let mut viewer = stage.replicas[1].rooms.join(&room(), ACCOUNT, start);
     assert_eq!(up_to(&mut viewer, 450).await.0, upwards(1..=450));
     let history = stage.replicas[1].rooms.history();
-    let mark = history.read_mark(&room(), stage.session).await.unwrap();
+    let mark = history.held(&room(), stage.session).await.unwrap().mark;
     assert_eq!(mark.as_deref(), Some("450 by one"));
 }
 
@@ -133,7 +133,7 @@ async fn the_greater_fence_wins_wherever_it_was_given() {
     stage.tell(&mut first, &[2], "one").await;
     // Another replica takes over by Postgres alone.
     let marks = stage.replicas[1].rooms.marks();
-    let left = marks.claim(stage.session, 0).await.unwrap().unwrap();
+    let left = marks.claim(stage.session, 0, None).await.unwrap().unwrap();
     assert_eq!(left.bookmark.as_deref(), Some("2 by one"));
     let claim = Claim { fence: left.fence, base: Some(2), ..stage.claim.clone() };
     let said = stage.replicas[1].rooms.kept(stage.session).await.unwrap();
@@ -175,7 +175,8 @@ async fn of_owners_that_took_over_by_postgres_alone_the_last_counts() {
         // What the database knows of the first is older than what the room has.
         let marks = stage.replicas[1].rooms.marks();
         let claim = async |base| {
-            let fence = marks.claim(stage.session, stage.claim.fence).await.unwrap().unwrap().fence;
+            let fence =
+                marks.claim(stage.session, stage.claim.fence, None).await.unwrap().unwrap().fence;
             Claim { fence, base: Some(base), ..stage.claim.clone() }
         };
         let second = stage.replicas[1].rooms.publisher(claim(1).await);

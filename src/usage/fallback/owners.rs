@@ -177,7 +177,7 @@ impl<'a> World<'a> {
                 if by_postgres {
                     let marks = Marks::new(self.place.database.clone(), Duration::from_secs(60));
                     let fence = self.owners.len() as u64 + 1;
-                    let claimed = marks.claim(self.session, fence).await.unwrap();
+                    let claimed = marks.claim(self.session, fence, None).await.unwrap();
                     assert!(claimed.is_none_or(|left| left.fence == fence));
                 }
                 self.own(lost_ms);

@@ -70,9 +70,14 @@ impl Marks {
     }
 
     /// Takes a session over with a fence of at least `floor`, above all before; nothing if it is not
-    /// known. Fails while Postgres is away.
-    pub async fn claim(&self, session: SessionId, floor: u64) -> Result<Option<Left>, Error> {
-        self.run(store::claim(self.database.pool(), session.0, floor, self.life)).await
+    /// known, or has a fence above `seen`. Fails while Postgres is away.
+    pub async fn claim(
+        &self,
+        session: SessionId,
+        floor: u64,
+        seen: Option<u64>,
+    ) -> Result<Option<Left>, Error> {
+        self.run(store::claim(self.database.pool(), session.0, (floor, seen), self.life)).await
     }
 
     async fn run<T>(&self, work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, Error> {

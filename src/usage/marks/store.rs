@@ -27,15 +27,17 @@ pub(super) async fn find_left(
 pub(super) async fn claim(
     pool: &PgPool,
     session: Uuid,
-    floor: u64,
+    (floor, seen): (u64, Option<u64>),
     life: Duration,
 ) -> Result<Option<Left>, sqlx::Error> {
     let row = sqlx::query!(
-        r#"UPDATE live_sessions SET fence = greatest($2, fence + 1) WHERE id = $1
+        r#"UPDATE live_sessions SET fence = greatest($2, fence + 1)
+           WHERE id = $1 AND fence <= coalesce($3, fence)
            RETURNING fence, bookmark,
                   extract(epoch FROM timezone('utc', now()) - marked_at)::double precision AS age"#,
         session,
         floor.cast_signed(),
+        seen.map(u64::cast_signed),
     );
     let row = row.fetch_optional(pool).await?;
     Ok(row.map(|row| left(row.fence, row.bookmark, row.age, life)))

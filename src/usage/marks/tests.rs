@@ -35,16 +35,18 @@ async fn a_mark_goes_on_and_an_owner_of_the_past_leaves_none() {
     assert_eq!(leave(&database, session, 7, &mark(2, 800)).await, Some(true));
     assert_eq!(leave(&database, session, 7, &mark(1, 950)).await, Some(true));
     assert_eq!(found().await.bookmark.as_deref(), Some("2 900"));
-    let left = marks.claim(session, 3).await.unwrap().unwrap();
+    let left = marks.claim(session, 3, None).await.unwrap().unwrap();
     assert_eq!((left.fence, left.bookmark.as_deref()), (8, Some("2 900")));
     assert_eq!(leave(&database, session, 7, &mark(9, 9_000)).await, Some(false));
     // What counts for the later owner may be less than what an earlier one has left.
     assert_eq!(leave(&database, session, 8, &mark(1, 400)).await, Some(true));
     assert_eq!(found().await.bookmark.as_deref(), Some("1 400"));
-    assert_eq!(marks.claim(session, 100).await.unwrap().unwrap().fence, 100);
+    assert_eq!(marks.claim(session, 100, None).await.unwrap().unwrap().fence, 100);
+    assert_eq!(marks.claim(session, 0, Some(99)).await.unwrap(), None, "it was taken meanwhile");
+    assert_eq!(marks.claim(session, 0, Some(100)).await.unwrap().unwrap().fence, 101);
     let stranger = SessionId::mint();
     assert_eq!(leave(&database, stranger, 7, &mark(1, 1)).await, None);
-    assert_eq!(marks.claim(stranger, 1).await.unwrap(), None);
+    assert_eq!(marks.claim(stranger, 1, None).await.unwrap(), None);
     assert_eq!(marks.find(stranger).await.unwrap(), None);
 }
 
