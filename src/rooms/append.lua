@@ -1,14 +1,15 @@
 -- Adds finals of one session to a room, in order and each once, if the fence is not of the past.
 -- KEYS: the history, the meta, the numbers, the session, who speaks.
--- ARGV: fence; names of the account, each sealed; the account, sealed as an owner; the epoch and offset that the owner remembers (0, 0:
--- none); whether a hole before the first final cannot be filled (1); session; the most finals, the
--- most bytes, the life in milliseconds; the channel; the mark that goes with the last of them (empty:
--- none), its n and milliseconds; the number up to which owners before count (empty: all); how long the
--- session counts as speaking, in milliseconds, 0 if it has ended; an owner that is none, since no replica
--- wrote it (empty: not seen yet); the account; then of each final its n, its body and its seal.
--- Answers: 'fenced', or one of these and the owner, at whom who asks looks: 'foreign' | 'missing', n of the
--- last final that is there | 'stored' or 'known', epoch, offset of the room's end, how many were added,
--- whether an epoch began.
+-- ARGV: fence; names of the account, each sealed; the account, sealed as an owner; the epoch and offset
+-- that the owner remembers (0, 0: none); whether a hole before the first final cannot be filled (1);
+-- session; the most finals, the most bytes, the life in milliseconds; the channel; the mark that goes with
+-- the last of them (empty: none), its n and milliseconds; the number up to which owners before count
+-- (empty: all); how long the session counts as speaking, in milliseconds, 0 if it has ended; an owner that
+-- is none, since no replica wrote it (empty: not seen yet); the account; then of each final its n, its body
+-- and its seal.
+-- Answers, with the owner as second word, at whom who asks looks: 'fenced', whether the owner since then has
+-- told anything here (1) | 'foreign' | 'missing', n of the last final that is there | 'stored' or 'known',
+-- epoch, offset of the room's end, how many were added, whether an epoch began.
 -- Nothing here looks through the history, however much others say there, but where an epoch begins.
 local history, meta, numbers = KEYS[1], KEYS[2], KEYS[3]
 local fence, session, account = tonumber(ARGV[1]), ARGV[7], ARGV[18]
@@ -43,7 +44,7 @@ if owner and not same(owner, ARGV[2]) then
   owner = false
 end
 if fence < tonumber(owned[1] or 0) then
-  return { 'fenced' }
+  return { 'fenced', ARGV[3], tonumber(owned[2] or 0) > fence and '1' or '0' }
 elseif not owner then
   -- What is left of an owner who was forgotten is nobody else's to see.
   redis.call('DEL', history, numbers)

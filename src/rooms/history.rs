@@ -73,8 +73,11 @@ pub enum Appended {
     /// Finals before them are missing, and nothing was added: those after this number are wanted
     /// first.
     Missing(u64),
-    /// A newer owner has taken over.
-    Fenced,
+    /// A newer owner has taken over; `told` if the room has heard of it since, and so has what counts.
+    Fenced {
+        /// Whether it has told anything.
+        told: bool,
+    },
 }
 
 /// Reads and writes histories. Cheap to clone.
@@ -317,7 +320,7 @@ fn marked(mark: Option<&Mark>) -> [Value; 3] {
 fn appended(answer: &[String]) -> Result<Appended, Error> {
     let words: Vec<&str> = answer.iter().map(String::as_str).collect();
     Ok(match words[..] {
-        ["fenced"] => Appended::Fenced,
+        ["fenced", _, told] => Appended::Fenced { told: told == "1" },
         ["foreign", ..] => return Err(foreign()),
         ["missing", _, after] => Appended::Missing(parse(after)?),
         ["known", _, epoch, offset, ..] => {

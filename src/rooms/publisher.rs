@@ -259,7 +259,7 @@ impl Publisher {
                     refilled = true;
                     self.stored_n = after;
                 }
-                Appended::Fenced => return Ok(Published::Fenced),
+                Appended::Fenced { .. } => return Ok(Published::Fenced),
             }
         }
     }

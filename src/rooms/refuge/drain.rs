@@ -131,8 +131,9 @@ impl Drain {
                 self.lacking.entry(first.owner()).or_insert_with(Instant::now);
                 Ok(false)
             }
-            // A later owner has what counts of it.
-            Ok(Appended::Stored { .. } | Appended::Known(_) | Appended::Fenced) => Ok(true),
+            Ok(Appended::Stored { .. } | Appended::Known(_)) => Ok(true),
+            // A later owner may just be reading it here.
+            Ok(Appended::Fenced { told }) => Ok(told),
             Err(error) if error.kind == ErrorKind::Forbidden => Ok(true),
             Err(error) => Err(error),
         }

@@ -101,8 +101,10 @@ async fn a_zombie_and_a_stranger_are_refused() {
     let new = claim(&here, session).await;
     assert!(new.fence > old.fence);
     let refused = history.append(&old, NEW, false, &texts(session, [2]), None).await.unwrap();
-    assert_eq!(refused, Appended::Fenced);
+    assert_eq!(refused, Appended::Fenced { told: false });
     stored(history.append(&new, NEW, false, &texts(session, [2]), None).await.unwrap());
+    let refused = history.append(&old, NEW, false, &texts(session, [2]), None).await.unwrap();
+    assert_eq!(refused, Appended::Fenced { told: true });
     let mut zombie = here.rooms.publisher(old);
     assert_eq!(zombie.publish(text(session, 3)).await.unwrap(), Published::Fenced);
 

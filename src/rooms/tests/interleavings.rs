@@ -123,7 +123,7 @@ impl<'a> Case<'a> {
         let history = self.replica.rooms.history();
         let appended =
             history.append(&self.claim, self.position, false, &finals, None).await.unwrap();
-        assert_ne!(appended, Appended::Fenced);
+        assert!(!matches!(appended, Appended::Fenced { .. }));
     }
 
     async fn take_over(&mut self) {
@@ -158,7 +158,7 @@ impl<'a> Case<'a> {
             history.append(&self.claim, self.position, false, &known, None).await.unwrap();
             let said = texts(self.session, [self.last_n() + 1]);
             let refused = history.append(claim, self.position, true, &said, None).await.unwrap();
-            assert_eq!(refused, Appended::Fenced);
+            assert_eq!(refused, Appended::Fenced { told: true });
         }
     }
 

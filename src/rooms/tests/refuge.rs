@@ -159,7 +159,7 @@ async fn the_greater_fence_wins_wherever_it_was_given() {
     let said = stage.bodies().await;
     assert_eq!(&said[said.len() - 3..], ["3 by two", "4 by two", "5 by two"], "{said:?}");
     let refused = history.append(&blind, Position::default(), false, &lies, None).await;
-    assert_eq!(refused.unwrap(), Appended::Fenced);
+    assert_eq!(refused.unwrap(), Appended::Fenced { told: true });
     assert_eq!(stage.tell(&mut first, &[3], "one").await, Published::Fenced);
     stage.until_drained().await;
     assert_eq!(stage.bodies().await, said, "what the first left in Postgres adds nothing");

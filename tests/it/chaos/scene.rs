@@ -259,8 +259,12 @@ pub fn room(tenant: u16) -> String {
 
 /// That no viewer was told that something is missing.
 fn nothing_missed(evidence: &Evidence) -> anyhow::Result<()> {
-    let missed = evidence.viewed.iter().find(|viewed| viewed.unrecovered > 0);
-    missed.map_or(Ok(()), |viewed| Err(anyhow::anyhow!("it missed something: {}", viewed.story())))
+    let Some(missed) = evidence.viewed.iter().find(|viewed| viewed.unrecovered > 0) else {
+        return Ok(());
+    };
+    let speakers = evidence.spoken.iter().filter(|one| one.tenant == missed.tenant);
+    let stories = speakers.map(|one| one.story() + &one.pieces()).collect::<String>();
+    anyhow::bail!("it missed something: {}{stories}", missed.story())
 }
 
 /// How long a fault lasts.
