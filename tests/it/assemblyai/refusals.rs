@@ -32,7 +32,10 @@ async fn what_it_does_not_know_is_refused_by_name() {
             "keyterm",
             json!("x".repeat(51)),
             "invalid_request",
-            json!({ "type": "string or list of strings", "max_terms": 100, "max_chars": 50 }),
+            json!({
+                "type": "string or list of strings", "max_terms": 100, "max_chars": 50,
+                "max_bytes": 10_000, "control_characters": false,
+            }),
         ),
     ];
     for (option, value, code, allowed) in cases {
