@@ -88,9 +88,13 @@ async fn resume(app: &TestApp, known: &Known) -> (RawSocket, Value) {
     }
 }
 
-/// On one thread, whose log is the trap.
 #[tokio::test]
 async fn only_the_session_that_panics_is_restarted() {
+    one_session_panics().await;
+}
+
+/// Two speak, and the session of one panics; what came of it. On one thread, whose log is the trap.
+pub async fn one_session_panics() -> String {
     let line = "connection started for user: dev-user ";
     // Of a log that is the only one, each line asks the thread that comes to it first; those of other
     // tests have none, and would answer for all.
@@ -121,6 +125,8 @@ async fn only_the_session_that_panics_is_restarted() {
     let is_billed = async || app.sql::<Option<i64>>(billed).await == Some(6000);
     testkit::wait_until("both to be billed once", LONG, is_billed).await.expect("billed");
     assert_eq!(app.metric("live_sessions", &[]), 0);
+    let words = 2 * 30 * oracle::FRAMES_PER_CHUNK;
+    format!("told 4004; {words} words in 2 sessions, 1 resumes, 6000 ms billed")
 }
 
 /// On one thread, whose log is the trap: a door that panics takes its session and its place along.

@@ -10,6 +10,7 @@ mod boots;
 mod clients;
 mod crowd;
 mod fleet;
+mod panics;
 mod postgres;
 mod provider;
 mod redis;
@@ -52,6 +53,7 @@ catalogue! { CATALOGUE,
     F2: "a replica is frozen, and thaws once others own its sessions" => "its late writes are refused", replicas::frozen;
     F3: "a replica is told to stop in mid-utterance" => "sessions migrate, exit code 0", replicas::told_to_stop;
     F4: "a replica is told to stop, its clients stay" => "closed at the limit, their audio taken up elsewhere", replicas::told_in_vain;
+    F6: "the task of one session panics" => "only that session is restarted, by its client", panics::one_session;
     F8: "Redis is killed, and back empty after 10 s" => "streams go on; then all is acknowledged and can move", redis::killed;
     F9: "Redis is emptied" => "streams go on; then all is acknowledged and can move", redis::emptied;
     F10: "Redis fails over to a replica that lags" => "the lost tail is told again", redis::failed_over;
