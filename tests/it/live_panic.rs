@@ -90,7 +90,7 @@ async fn resume(app: &TestApp, known: &Known) -> (RawSocket, Value) {
 
 #[tokio::test]
 async fn only_the_session_that_panics_is_restarted() {
-    one_session_panics().await;
+    Box::pin(one_session_panics()).await;
 }
 
 /// Two speak, and the session of one panics; what came of it. On one thread, whose log is the trap.
