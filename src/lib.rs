@@ -3,9 +3,9 @@
 //! Slices stand on floors: a file imports only from lower floors or from its own slice.
 //!
 //! ```text
-//! main ► cli · server · app · live accounts · rooms · usage · limits · transcripts · providers
-//!      · media relay · auth · web · fleet · postgres redis · telemetry · probe backoff · lifecycle config
-//!      · model
+//! main ► cli · server · app · live accounts transcription translation · rooms · usage · idempotency
+//!      · limits · transcripts · providers · media relay · auth · web outbound · fleet
+//!      · postgres redis · telemetry · probe backoff · lifecycle config · model
 //! ```
 //!
 //! The life of an audio chunk: a doorway in [`live`] takes it from the socket and pushes it, in
@@ -20,11 +20,13 @@ mod backoff;
 pub mod cli;
 pub mod config;
 mod fleet;
+mod idempotency;
 pub mod lifecycle;
 pub mod limits;
 pub mod live;
 pub mod media;
 pub mod model;
+mod outbound;
 mod postgres;
 mod probe;
 pub mod providers;
@@ -33,6 +35,8 @@ mod relay;
 pub mod rooms;
 pub mod server;
 pub mod telemetry;
+mod transcription;
 mod transcripts;
+mod translation;
 pub mod usage;
 mod web;

@@ -2,15 +2,15 @@
 
 pub mod assemblyai;
 pub mod deepgram;
-pub mod error;
 pub mod lineup;
 pub mod live;
 #[cfg(feature = "local-speech")]
 pub mod local;
+pub mod recorded;
 mod socket;
 pub mod stream;
 
-pub use error::{ErrorClass, ProviderError};
+pub use crate::outbound::{ErrorClass, ProviderError};
 pub use lineup::Lineup;
 pub use live::Live;
 pub use stream::{

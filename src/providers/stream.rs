@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use tokio::sync::mpsc;
 
-use super::error::ProviderError;
+use super::ProviderError;
 use crate::model::{AudioChunk, AudioFormat, Language, Segment};
 
 /// When a provider should take a pause for the end of speech.

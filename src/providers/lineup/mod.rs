@@ -1,20 +1,16 @@
 //! The providers of a replica in the order in which they are asked, and which of them may be asked
 //! now.
 
-mod breaker;
-mod budget;
-
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-use self::{
-    breaker::{Breaker, Change, Verdict},
-    budget::Budget,
-};
 use super::{ErrorClass, Live, LiveStream, ProviderError, StreamOptions};
-use crate::telemetry::{Metrics, log_patterns, metrics::label};
+use crate::{
+    outbound::{Breaker, Budget, Change, Verdict, refuses_us},
+    telemetry::{Metrics, log_patterns, metrics::label},
+};
 
 /// Who finds the budget spent comes back within this time after it grows.
 const SPREAD: Duration = Duration::from_millis(500);
@@ -213,7 +209,7 @@ impl Pass {
     /// is there, unless it refuses our account.
     pub fn failed(&mut self, error: &ProviderError) {
         let answered = std::mem::replace(&mut self.settled, true);
-        if answered && !breaker::refuses_us(error.class) {
+        if answered && !refuses_us(error.class) {
             return;
         }
         let (is_probe, at) = (self.is_probe, (Instant::now(), rand::random()));

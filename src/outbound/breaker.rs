@@ -2,10 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{
-    backoff::Backoff,
-    providers::{ErrorClass, ProviderError},
-};
+use super::{ErrorClass, ProviderError};
+use crate::backoff::Backoff;
 
 /// Failures in a row after which a provider is left alone.
 const LIMIT: u32 = 5;

@@ -1,0 +1,1 @@
+//! Acts that a client may ask for twice, and that are done and billed once.
