@@ -3,7 +3,7 @@
 //! Slices stand on floors: a file imports only from lower floors or from its own slice.
 //!
 //! ```text
-//! main ► cli · server · app · live accounts transcription translation · rooms · usage · idempotency
+//! main ► cli · server · app · live accounts transcription · translation · rooms · usage · idempotency
 //!      · limits · transcripts · providers · media relay · auth · web outbound · fleet
 //!      · postgres redis · telemetry · probe backoff · lifecycle config · model
 //! ```

@@ -9,6 +9,7 @@ mod origins;
 mod production;
 mod providers;
 mod reader;
+mod recorded;
 mod rooms;
 mod server;
 mod storage;
@@ -26,6 +27,7 @@ pub use live::{AssemblyAiConfig, DeepgramConfig, LiveConfig, LiveProvider, Speec
 pub use origins::Origins;
 pub use providers::ProvidersConfig;
 pub use reader::Faults;
+pub use recorded::RecordedConfig;
 pub use rooms::RoomsConfig;
 pub use server::{ReplicaAddress, ServerConfig};
 pub use storage::{DatabaseConfig, RedisConfig};
@@ -60,6 +62,8 @@ pub struct Config {
     pub rooms: RoomsConfig,
     /// The embedded speech engine.
     pub speech: SpeechConfig,
+    /// Recorded audio over REST.
+    pub recorded: RecordedConfig,
     /// Providers behind the REST routes.
     pub providers: ProvidersConfig,
     /// Logs and traces.
@@ -99,6 +103,7 @@ impl Config {
             live: LiveConfig::read(reader),
             rooms: RoomsConfig::read(reader),
             speech: SpeechConfig::read(reader),
+            recorded: RecordedConfig::read(reader),
             providers: ProvidersConfig::read(reader),
             telemetry: TelemetryConfig::read(reader),
             warnings: Vec::new(),

@@ -99,6 +99,15 @@ variables! {
     "Rooms" {
         ROOM_HISTORY_SECONDS = "86400", "How long a room's finals are kept after the last one, 60 to 2592000 seconds.";
     }
+    "Recorded audio" {
+        MAX_UPLOAD_MB = "2048", "Largest upload, 1 to 16384, in MiB; videos have 100 MiB of their own.";
+        UPLOAD_SECONDS = "1800", "How long an upload may take, 1 to 86400.";
+        UPLOAD_DIR = "", "Folder for uploads while they are worked on; `audio-transcription-api` in the system's temporary folder where unset.";
+        UPLOAD_SPACE_MB = "16384", "What uploads may take of that folder at once, 1 to 16777216, in MiB; what finds no room is refused.";
+        TRANSCRIPTION_SECONDS = "1800", "How long a recording may take to be transcribed, 1 to 86400; answered 504 after it.";
+        TRANSCRIPTION_PARALLEL = "64", "Recordings that one replica transcribes at once, 1 to 10000; more are refused.";
+        TRANSCRIPTION_ORDER = "deepgram,whisper,assemblyai,local", "Who is asked for `provider=auto`, in this order, as far as they are there: a comma-separated list.";
+    }
     "Other providers" {
         OPENAI_API_KEY = "", "Key of the OpenAI account; required in production.";
         OPENAI_MODEL = "gpt-4o-mini", "OpenAI's model for translation.";

@@ -20,6 +20,8 @@ pub enum ErrorKind {
     NotFound,
     /// It exists already, or the session is in another state.
     Conflict,
+    /// The caller took too long to send it.
+    RequestTimeout,
     /// Larger than a documented limit.
     PayloadTooLarge,
     /// Audio that cannot be decoded.
@@ -48,7 +50,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// Every kind, for the table in the docs.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::InvalidRequest,
         Self::UnsupportedLanguage,
         Self::Unauthenticated,
@@ -56,6 +58,7 @@ impl ErrorKind {
         Self::PrincipalMismatch,
         Self::NotFound,
         Self::Conflict,
+        Self::RequestTimeout,
         Self::PayloadTooLarge,
         Self::UnsupportedMedia,
         Self::RateLimited,
@@ -80,6 +83,7 @@ impl ErrorKind {
             Self::PrincipalMismatch => "principal_mismatch",
             Self::NotFound => "not_found",
             Self::Conflict => "conflict",
+            Self::RequestTimeout => "request_timeout",
             Self::PayloadTooLarge => "payload_too_large",
             Self::UnsupportedMedia => "unsupported_media",
             Self::RateLimited => "rate_limited",
@@ -99,7 +103,8 @@ impl ErrorKind {
     pub const fn retryable(self) -> bool {
         matches!(
             self,
-            Self::RateLimited
+            Self::RequestTimeout
+                | Self::RateLimited
                 | Self::Overloaded
                 | Self::ProviderUnavailable
                 | Self::DatabaseUnavailable

@@ -1,1 +1,4 @@
 //! Recorded audio over REST.
+
+mod scratch;
+mod upload;

@@ -12,7 +12,7 @@ const LIMIT: &str = "a number from 1 to 1000000 or unlimited";
 const ENVIRONMENTS: &str = "one of development, dev, local, test, testing, production, prod";
 
 /// A variable, a value that it must not have, and what the sentence says of it.
-const ROWS: [(&str, &str, &str); 64] = [
+const ROWS: [(&str, &str, &str); 71] = [
     ("ENVIRONMENT", "staging", ENVIRONMENTS),
     ("FLASK_ENV", "productoin", ENVIRONMENTS),
     ("PORT", "http", "a whole number from 0 to 65535"),
@@ -56,6 +56,21 @@ const ROWS: [(&str, &str, &str); 64] = [
     ("ASR_WORKERS", "0", "a whole number from 1 to 256"),
     ("ASR_MAX_STREAMS", "0", "a whole number from 1 to 10000"),
     ("LIVE_IDLE_SECONDS", "4", "a whole number from 5 to 3600"),
+    ("MAX_UPLOAD_MB", "0", "a whole number from 1 to 16384"),
+    ("UPLOAD_SECONDS", "0", "a whole number from 1 to 86400"),
+    ("UPLOAD_SPACE_MB", "none", "a whole number from 1 to 16777216"),
+    ("TRANSCRIPTION_SECONDS", "1h", "a whole number from 1 to 86400"),
+    ("TRANSCRIPTION_PARALLEL", "0", "a whole number from 1 to 10000"),
+    (
+        "TRANSCRIPTION_ORDER",
+        "openai",
+        "a comma-separated list of deepgram, whisper, assemblyai and local, each once",
+    ),
+    (
+        "TRANSCRIPTION_ORDER",
+        "local,local",
+        "a comma-separated list of deepgram, whisper, assemblyai and local, each once",
+    ),
     ("USAGE_CHECKPOINT_SECONDS", "0", "a whole number from 1 to 300"),
     ("USAGE_CHECKPOINT_SECONDS", "5s", "a whole number from 1 to 300"),
     ("ROOM_HISTORY_SECONDS", "59", "a whole number from 60 to 2592000"),
@@ -80,7 +95,7 @@ const ROWS: [(&str, &str, &str); 64] = [
 ];
 
 /// Variables of which any text is a value.
-const FREE: [&str; 20] = [
+const FREE: [&str; 21] = [
     "RENDER",
     "KUBERNETES_SERVICE_HOST",
     "CORS_ORIGINS",
@@ -100,6 +115,7 @@ const FREE: [&str; 20] = [
     "DEEPSEEK_API_KEY",
     "GOOGLE_APPLICATION_CREDENTIALS",
     "OTEL_SERVICE_NAME",
+    "UPLOAD_DIR",
     "USAGE_SCRATCH_DIR",
 ];
 
