@@ -1,4 +1,6 @@
 //! Recorded audio over REST.
 
+mod answer;
+mod join;
 mod scratch;
 mod upload;

@@ -21,7 +21,7 @@ use uuid::Uuid;
 pub use formats::Format;
 pub use keeper::Keeper;
 pub use queue::Start;
-pub use record::{Contents, Session};
+pub use record::{Contents, Final, Session};
 
 use crate::{
     auth::Backing,

@@ -63,11 +63,18 @@ impl Format {
 
     /// Writes a transcript in this form.
     pub fn write(self, session: &Session, contents: &Contents) -> Result<String, Error> {
-        Ok(match self {
-            Self::Json => json::write(session, contents)?,
-            Self::Text => text::write(contents),
+        match self {
+            Self::Json => json::write(session, contents),
+            Self::Text | Self::Srt | Self::Vtt => Ok(self.render(contents)),
+        }
+    }
+
+    /// What was said, of no session: to read, unless it is a form of subtitles.
+    pub fn render(self, contents: &Contents) -> String {
+        match self {
+            Self::Json | Self::Text => text::write(contents),
             Self::Srt => srt::write(contents),
             Self::Vtt => vtt::write(contents),
-        })
+        }
     }
 }
