@@ -25,6 +25,8 @@ pub enum ErrorClass {
     Unavailable,
     /// Nothing came back in time: reconnect.
     Timeout,
+    /// It answered something else than it documents: retrying brings the same.
+    Protocol,
     /// Our own engine has no room: retry after a while or elsewhere.
     Capacity,
 }
@@ -47,6 +49,7 @@ impl ErrorClass {
             Self::RateLimited => "rate_limited",
             Self::Unavailable => "unavailable",
             Self::Timeout => "timeout",
+            Self::Protocol => "protocol",
             Self::Capacity => "capacity",
         }
     }
@@ -54,7 +57,7 @@ impl ErrorClass {
     /// How the service's callers are told.
     pub const fn kind(self) -> ErrorKind {
         match self {
-            Self::BadRequest => ErrorKind::ProviderRejected,
+            Self::BadRequest | Self::Protocol => ErrorKind::ProviderRejected,
             Self::Poison | Self::Format => ErrorKind::UnsupportedMedia,
             Self::Language => ErrorKind::UnsupportedLanguage,
             Self::Capacity => ErrorKind::Overloaded,

@@ -1,10 +1,21 @@
 //! Calls that leave us: how they fail, whether a provider is worth another attempt, and how many may
 //! be made again.
 
+mod answer;
 mod breaker;
 mod budget;
+mod call;
 mod error;
+mod gate;
+mod peer;
+mod retry;
+#[cfg(test)]
+mod tests;
 
+pub use answer::{Answer, Opened};
 pub use breaker::{Breaker, Change, Verdict, refuses_us};
 pub use budget::Budget;
+pub use call::{Call, Part, Repeat};
 pub use error::{ErrorClass, ProviderError};
+pub use gate::{Barred, Gate, Ticket};
+pub use peer::{Judge, Outbound, Peer};

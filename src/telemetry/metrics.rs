@@ -43,6 +43,14 @@ pub struct Metrics {
     /// Attempts to connect that were not made, by `provider` and `reason` (`breaker`, `budget`,
     /// `refused`).
     pub provider_attempts_held: Counter<u64>,
+    /// Calls of providers over REST, by `provider`, `operation` and `outcome` (`ok`, or an error's
+    /// class).
+    pub provider_calls: Counter<u64>,
+    /// Calls of providers that were made again, by `provider` and `class` of the failure before.
+    pub provider_repeats: Counter<u64>,
+    /// Milliseconds that calls of providers took, all attempts together, by `provider` and
+    /// `operation`.
+    pub provider_call_ms: Histogram<f64>,
     /// Milliseconds from a chunk's arrival to the final that covers it, by `provider`.
     pub final_latency_ms: Histogram<f64>,
     /// Milliseconds from a chunk's arrival to the write upstream, in traced sessions, by `provider`.
@@ -152,6 +160,9 @@ impl Metrics {
             provider_failovers: counter("provider_failovers"),
             provider_breaker_open: gauge("provider_breaker_open"),
             provider_attempts_held: counter("provider_attempts_held"),
+            provider_calls: counter("provider_calls"),
+            provider_repeats: counter("provider_repeats"),
+            provider_call_ms: milliseconds("provider_call_ms"),
             final_latency_ms: milliseconds("final_latency_ms"),
             send_latency_ms: milliseconds("send_latency_ms"),
             authentications: counter("authentications"),
