@@ -8,7 +8,7 @@ use super::{
         ASSEMBLYAI_API_KEY, ASSEMBLYAI_BASE_URL, DEEPSEEK_API_KEY, DEEPSEEK_BASE_URL,
         GOOGLE_APPLICATION_CREDENTIALS, GOOGLE_SHEETS_BASE_URL, GOOGLE_TRANSLATE_BASE_URL,
         MAKE_WEBHOOK_DEV_URL, MAKE_WEBHOOK_URL, OPENAI_API_KEY, OPENAI_BASE_URL, OPENAI_MODEL,
-        Variable,
+        OPENAI_TRANSCRIPTION_MODEL, Variable,
     },
 };
 
@@ -19,6 +19,8 @@ pub struct ProvidersConfig {
     pub openai_api_key: Option<SecretString>,
     /// OpenAI's model for translation.
     pub openai_model: String,
+    /// OpenAI's model for recordings.
+    pub openai_transcription_model: String,
     /// Where OpenAI is, with `/v1`.
     pub openai_base_url: String,
     /// Key of the AssemblyAI account.
@@ -46,6 +48,7 @@ impl ProvidersConfig {
         Self {
             openai_api_key: reader.secret(&OPENAI_API_KEY),
             openai_model: reader.text(&OPENAI_MODEL).to_owned(),
+            openai_transcription_model: reader.text(&OPENAI_TRANSCRIPTION_MODEL).to_owned(),
             openai_base_url: reader.url(&OPENAI_BASE_URL),
             assemblyai_api_key: reader.secret(&ASSEMBLYAI_API_KEY),
             assemblyai_base_url: reader.url(&ASSEMBLYAI_BASE_URL),

@@ -111,6 +111,7 @@ variables! {
     "Other providers" {
         OPENAI_API_KEY = "", "Key of the OpenAI account; required in production.";
         OPENAI_MODEL = "gpt-4o-mini", "OpenAI's model for translation.";
+        OPENAI_TRANSCRIPTION_MODEL = "whisper-1", "OpenAI's model for recordings where the caller names none; only `whisper-1` tells the times of words.";
         OPENAI_BASE_URL = "https://api.openai.com/v1", "Where OpenAI is, with `/v1`.";
         ASSEMBLYAI_API_KEY = "", "Key of the AssemblyAI account; optional.";
         ASSEMBLYAI_BASE_URL = "https://api.assemblyai.com", "Where AssemblyAI is.";

@@ -9,12 +9,15 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use tokio_util::io::ReaderStream;
 
-use super::{ErrorClass, ProviderError};
+use super::{ErrorClass, ProviderError, retry::Failed};
 
 /// How long a call may take where it does not say.
 const USUAL_TOTAL: Duration = Duration::from_secs(60);
 /// Bytes of an answer where a call does not say.
 const USUAL_ANSWER_BYTES: usize = 16 * 1024 * 1024;
+
+/// What is shorter is no secret, and may be part of any word.
+const SHORTEST_SECRET: usize = 8;
 
 /// When a call may be made again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,6 +170,17 @@ impl Call {
     pub const fn most_bytes(mut self, most_bytes: usize) -> Self {
         self.most_bytes = most_bytes;
         self
+    }
+
+    /// The failure without what must not be in a log: an answer may quote what we sent.
+    pub(super) fn redacted(&self, mut failed: Failed) -> Failed {
+        let secrets = self.headers.values().filter(|value| value.is_sensitive());
+        for secret in secrets.filter_map(|value| value.to_str().ok()?.rsplit(' ').next()) {
+            if secret.len() >= SHORTEST_SECRET {
+                failed.error.detail = failed.error.detail.replace(secret, "[redacted]");
+            }
+        }
+        failed
     }
 
     /// The request of one attempt.

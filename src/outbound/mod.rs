@@ -12,10 +12,11 @@ mod retry;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{Answer, Opened};
+pub use answer::{Answer, Opened, protocol};
 pub use breaker::{Breaker, Change, Verdict, refuses_us};
 pub use budget::Budget;
 pub use call::{Call, Part, Repeat};
 pub use error::{ErrorClass, ProviderError};
 pub use gate::{Barred, Gate, Ticket};
 pub use peer::{Judge, Outbound, Peer};
+pub use retry::{class_of, retry_after};

@@ -157,7 +157,7 @@ impl Peer {
                 ticket.opened();
                 return Ok(Opened { response, left_bytes: call.most_bytes, ticket });
             }
-            Ok(response) => refused(response, judge).await,
+            Ok(response) => call.redacted(refused(response, judge).await),
             Err(failed) => failed,
         };
         ticket.failed(&failed.error);

@@ -96,3 +96,15 @@ pub fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> 
     let at = DateTime::parse_from_rfc2822(told).ok()?;
     (at.to_utc() - now).to_std().ok().or(Some(Duration::ZERO))
 }
+
+/// What a status says of a call.
+pub fn class_of(status: StatusCode) -> ErrorClass {
+    match status.as_u16() {
+        401 | 403 => ErrorClass::Credentials,
+        402 => ErrorClass::Payment,
+        408 | 504 => ErrorClass::Timeout,
+        429 => ErrorClass::RateLimited,
+        400..=499 => ErrorClass::BadRequest,
+        _ => ErrorClass::Unavailable,
+    }
+}

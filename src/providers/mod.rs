@@ -6,9 +6,11 @@ pub mod lineup;
 pub mod live;
 #[cfg(feature = "local-speech")]
 pub mod local;
+pub mod openai;
 pub mod recorded;
 mod socket;
 pub mod stream;
+pub mod transcriber;
 
 pub use crate::outbound::{ErrorClass, ProviderError};
 pub use lineup::Lineup;

@@ -110,24 +110,6 @@ fn unopened(error: WsError) -> Unopened {
     }
 }
 
-/// What a refusal asks for, by its status alone.
-pub(super) fn class_of(status: StatusCode) -> ErrorClass {
-    match status.as_u16() {
-        401 | 403 => ErrorClass::Credentials,
-        402 => ErrorClass::Payment,
-        408 | 504 => ErrorClass::Timeout,
-        429 => ErrorClass::RateLimited,
-        400..=499 => ErrorClass::BadRequest,
-        _ => ErrorClass::Unavailable,
-    }
-}
-
-/// When a refusal says to come back.
-pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
-    Some(Duration::from_secs(seconds))
-}
-
 /// Writes one message, unless the peer stopped reading.
 pub(super) async fn send<S>(sink: &mut S, message: Message) -> Result<(), ProviderError>
 where

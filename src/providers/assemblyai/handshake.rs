@@ -10,9 +10,13 @@ use super::{
     closing,
     message::{self, Message},
 };
-use crate::providers::{
-    ErrorClass, ProviderError,
-    socket::{self, OPENING, Socket, Unopened},
+use crate::{
+    model::Clock,
+    outbound::{class_of, retry_after},
+    providers::{
+        ErrorClass, ProviderError,
+        socket::{self, OPENING, Socket, Unopened},
+    },
 };
 
 /// Opens sessions at one address.
@@ -85,8 +89,8 @@ fn refused(response: &Response) -> ProviderError {
         .unwrap_or_else(|| String::from_utf8_lossy(body).chars().take(200).collect::<String>());
     // An account without credit is refused as a bad request.
     let empty = status.as_u16() == 400 && detail.to_ascii_lowercase().contains("balance");
-    let class = if empty { ErrorClass::Payment } else { socket::class_of(status) };
+    let class = if empty { ErrorClass::Payment } else { class_of(status) };
     let mut error = ProviderError::new(class, format!("http_{}", status.as_u16()), detail);
-    error.retry_after = socket::retry_after(response.headers());
+    error.retry_after = retry_after(response.headers(), Clock.now());
     error
 }

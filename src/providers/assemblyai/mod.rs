@@ -9,6 +9,7 @@ mod message;
 pub mod model;
 mod packer;
 mod query;
+pub mod recorded;
 #[cfg(test)]
 mod tests;
 mod turns;

@@ -8,9 +8,13 @@ use tokio_tungstenite::tungstenite::{
     http::{HeaderMap, StatusCode},
 };
 
-use crate::providers::{
-    ProviderError,
-    socket::{self, OPENING, Socket, Unopened},
+use crate::{
+    model::Clock,
+    outbound::{class_of, retry_after},
+    providers::{
+        ProviderError,
+        socket::{self, OPENING, Socket, Unopened},
+    },
 };
 
 /// Connects within five seconds; returns the socket and Deepgram's request id.
@@ -26,17 +30,20 @@ pub(super) async fn connect(
     }
 }
 
-/// A failed upgrade carries a status, `dg-error`, and a body of one of three shapes.
 fn refused(response: &Response, key: &SecretString) -> ProviderError {
-    let status = response.status();
     let body = response.body().as_deref().unwrap_or_default();
-    let (code, detail) = explain(response.headers(), body, status);
+    let mut error = judge(response.status(), response.headers(), body);
     // An answer that quotes what we sent must not carry our key into a log.
-    let detail = detail.replace(key.expose_secret(), "[redacted]");
-    let mut error = ProviderError::new(socket::class_of(status), code, detail);
-    error.request_id = request_id(response.headers());
-    error.retry_after = socket::retry_after(response.headers());
+    error.detail = error.detail.replace(key.expose_secret(), "[redacted]");
+    error.retry_after = retry_after(response.headers(), Clock.now());
     error
+}
+
+/// What Deepgram says in refusing a request: status, `dg-error`, and a body of one of three shapes.
+pub(super) fn judge(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ProviderError {
+    let (code, detail) = explain(headers, body, status);
+    let error = ProviderError::new(class_of(status), code, detail);
+    ProviderError { request_id: request_id(headers), ..error }
 }
 
 fn explain(headers: &HeaderMap, body: &[u8], status: StatusCode) -> (String, String) {

@@ -8,6 +8,7 @@ mod handshake;
 mod message;
 pub mod model;
 mod query;
+pub mod recorded;
 
 use tokio::sync::mpsc;
 

@@ -15,6 +15,7 @@ mod intake;
 mod jobs;
 mod pool;
 mod recogniser;
+pub mod recorded;
 mod recording;
 mod runtime;
 mod segmenter;

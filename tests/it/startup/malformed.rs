@@ -95,7 +95,7 @@ const ROWS: [(&str, &str, &str); 71] = [
 ];
 
 /// Variables of which any text is a value.
-const FREE: [&str; 21] = [
+const FREE: [&str; 22] = [
     "RENDER",
     "KUBERNETES_SERVICE_HOST",
     "CORS_ORIGINS",
@@ -111,6 +111,7 @@ const FREE: [&str; 21] = [
     "ASR_MODEL_DIR",
     "OPENAI_API_KEY",
     "OPENAI_MODEL",
+    "OPENAI_TRANSCRIPTION_MODEL",
     "ASSEMBLYAI_API_KEY",
     "DEEPSEEK_API_KEY",
     "GOOGLE_APPLICATION_CREDENTIALS",
