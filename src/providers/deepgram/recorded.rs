@@ -87,11 +87,11 @@ fn query(model: &str, options: &RecordedOptions) -> String {
         query.append_pair(name, if wanted { "true" } else { "false" });
     }
     if model::takes_keyterm(model) {
-        options.keyterms.iter().for_each(|term| drop(query.append_pair("keyterm", term)));
+        query.extend_pairs(options.keyterms.iter().map(|term| ("keyterm", term)));
     } else if !options.keyterms.is_empty() {
-        options.keyterms.iter().for_each(|term| drop(query.append_pair("keywords", term)));
+        query.extend_pairs(options.keyterms.iter().map(|term| ("keywords", term)));
     } else if !options.diarize {
-        MEDICAL.iter().for_each(|term| drop(query.append_pair("keywords", term)));
+        query.extend_pairs(MEDICAL.map(|term| ("keywords", term)));
     }
     query.finish()
 }
