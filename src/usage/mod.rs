@@ -1,5 +1,7 @@
-//! Billing of live audio: meters move cursors, a recorder writes them, each millisecond once.
+//! Billing: of live audio meters move cursors and a recorder writes them, each millisecond once; a
+//! single act is one row.
 
+mod acts;
 mod course;
 mod fallback;
 mod marks;
@@ -16,6 +18,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::mpsc;
 
+pub use acts::{Act, Acts};
 pub use course::Course;
 pub use fallback::Fallback;
 pub use marks::{Left, Mark, Marked, Marks, leave_marks};
@@ -51,6 +54,7 @@ pub struct Usage {
     queue: Queue,
     clock: Clock,
     fallback: Option<Fallback>,
+    acts: Acts,
 }
 
 impl Usage {
@@ -65,6 +69,7 @@ impl Usage {
         fallback: Option<Fallback>,
     ) -> Self {
         let (sender, receiver) = mpsc::channel(WAITING_SESSIONS);
+        let acts = Acts::new(database.clone(), users.clone(), metrics.clone(), shutdown.clone());
         let queue = Queue::new(sender, metrics);
         let writer = Writer { database, users, queue: queue.clone() };
         if let Some(Fallback { waiting, sealed, .. }) = fallback.clone() {
@@ -74,7 +79,7 @@ impl Usage {
         let recorder = Recorder::new(writer, fallback.clone(), receiver);
         let stop = shutdown.clone();
         shutdown.spawn(async move { recorder.run(stop).await });
-        Self { queue, clock, fallback }
+        Self { queue, clock, fallback, acts }
     }
 
     /// Opens the meter of a session. Never waits: its row is made in the background, and what owners
@@ -82,6 +87,11 @@ impl Usage {
     pub fn open(&self, start: SessionStart, taken: Taken) -> Meter {
         let cursor = Cursor::new(start, taken, self.clock);
         Meter::new(Arc::new(cursor), self.queue.clone(), self.clock)
+    }
+
+    /// Bills a single act; see [`Acts::charge`].
+    pub async fn charge(&self, act: Act) {
+        self.acts.charge(act).await;
     }
 
     /// Sessions whose usage waits to be written.

@@ -1,8 +1,8 @@
-//! What a live stream costs: list prices as data, in whole micro-dollars.
+//! What audio costs: list prices as data, in whole micro-dollars.
 
 use crate::model::Micros;
 
-/// A list price of live transcription.
+/// A list price of transcription.
 #[derive(Clone, Copy, Debug)]
 pub struct Rate {
     /// Who charges it.
@@ -59,6 +59,45 @@ const RATES: [Rate; 11] = [
     },
 ];
 
+/// Rates of recordings, the first that fits counts, as above.
+const RECORDED: [Rate; 12] = [
+    deepgram("nova-3", true, 5_200, HAIL),
+    deepgram("nova-3", false, 4_300, HAIL),
+    deepgram("nova", false, 4_300, LITELLM),
+    deepgram("enhanced", false, 14_500, LITELLM),
+    deepgram("base", false, 12_500, LITELLM),
+    deepgram("", false, 4_300, LITELLM),
+    whisper("gpt-4o-mini-transcribe", 3_000),
+    whisper("gpt-transcribe", 4_500),
+    whisper("", 6_000),
+    Rate {
+        service: "assemblyai",
+        model: "universal-3",
+        multilingual: false,
+        micros_per_minute: 3_500,
+        source: ASSEMBLYAI,
+    },
+    Rate {
+        service: "assemblyai",
+        model: "",
+        multilingual: false,
+        micros_per_minute: 2_500,
+        source: ASSEMBLYAI,
+    },
+    Rate {
+        service: "local",
+        model: "",
+        multilingual: false,
+        micros_per_minute: 0,
+        source: "the embedded engine costs nobody anything",
+    },
+];
+const LITELLM: &str = "litellm 1.109.1 (PyPI, MIT), model_prices_and_context_window, 2026-11";
+
+const fn whisper(model: &'static str, micros_per_minute: u32) -> Rate {
+    Rate { service: "whisper", model, multilingual: false, micros_per_minute, source: LITELLM }
+}
+
 const fn deepgram(
     model: &'static str,
     multilingual: bool,
@@ -77,12 +116,26 @@ pub struct Price {
 impl Price {
     /// The price of a stream, all its billed channels together.
     pub fn of(service: &str, model: &str, language: &str, diarize: bool, channels: u16) -> Self {
+        Self::by(&RATES, (service, model, language), diarize, channels)
+    }
+
+    /// The price of a recording.
+    pub fn of_recording(service: &str, model: &str, language: &str, diarize: bool) -> Self {
+        Self::by(&RECORDED, (service, model, language), diarize, 1)
+    }
+
+    fn by(
+        rates: &[Rate],
+        (service, model, language): (&str, &str, &str),
+        diarize: bool,
+        channels: u16,
+    ) -> Self {
         let fits = |rate: &&Rate| {
             rate.service == service
                 && model.starts_with(rate.model)
                 && (!rate.multilingual || language == "multi")
         };
-        let base = RATES.iter().find(fits).map_or(0, |rate| rate.micros_per_minute);
+        let base = rates.iter().find(fits).map_or(0, |rate| rate.micros_per_minute);
         let speakers =
             if diarize && service == "deepgram" { DIARIZATION_MICROS_PER_MINUTE } else { 0 };
         Self { micros_per_minute: u64::from(base + speakers) * u64::from(channels.max(1)) }
@@ -124,8 +177,21 @@ mod tests {
     }
 
     #[test]
+    fn a_recorded_minute_costs_its_list_price() {
+        let minute = |service, model, language, diarize| {
+            Price::of_recording(service, model, language, diarize).between(0, 60_000).0
+        };
+        assert_eq!(minute("deepgram", "nova-2", "en", false), 4_300);
+        assert_eq!(minute("deepgram", "nova-3", "multi", true), 7_200);
+        assert_eq!(minute("whisper", "whisper-1", "en", false), 6_000);
+        assert_eq!(minute("whisper", "gpt-transcribe", "en", false), 4_500);
+        assert_eq!(minute("assemblyai", "universal-3-pro", "en", true), 3_500);
+        assert_eq!(minute("local", "moonshine-tiny-en", "en", false), 0);
+    }
+
+    #[test]
     fn every_rate_names_its_source() {
-        assert!(RATES.iter().all(|rate| !rate.source.is_empty()));
+        assert!(RATES.iter().chain(&RECORDED).all(|rate| !rate.source.is_empty()));
     }
 
     proptest! {

@@ -181,8 +181,23 @@ async fn timely<T>(read: impl Future<Output = multer::Result<T>>) -> Result<T, E
 }
 
 fn broken(error: multer::Error) -> Error {
+    if stood_still(&error) {
+        return too_slow();
+    }
     let text = "The browser (or proxy) sent a request that this server could not understand.";
     Error::invalid(text).because(error)
+}
+
+/// Whether the listener gave up waiting for the next piece.
+fn stood_still(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if error.is::<tower_http::timeout::TimeoutError>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// Of a form; other bodies have none.
