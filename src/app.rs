@@ -1,6 +1,6 @@
 //! Every long-lived component of a replica, built once, in order.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use opentelemetry_sdk::trace::SdkTracerProvider;
@@ -14,16 +14,29 @@ use crate::{
     lifecycle::Shutdown,
     limits::{Leases, Limits, Line, Slots},
     live::{Lapses, LiveService, OpenSockets, Owners, audience::Links},
+    media::Files,
     model::Clock,
+    outbound::Outbound,
     postgres::Database,
-    providers::{Lineup, Live, assemblyai::AssemblyAi, deepgram, deepgram::Deepgram},
+    providers::{
+        Lineup, Live, assemblyai,
+        assemblyai::AssemblyAi,
+        deepgram,
+        deepgram::Deepgram,
+        openai,
+        transcriber::{Transcriber, Transcribers},
+    },
     redis::Redis,
     relay::{self, Relay},
     rooms::{Ground, Rooms},
     telemetry::{Metrics, Tracer, export},
+    transcription::{self, Recordings},
     transcripts::{Transcripts, handlers::Library},
     usage::{Fallback, Usage},
 };
+
+/// The longest recording: what AssemblyAI takes.
+const LONGEST_RECORDING: Duration = Duration::from_secs(10 * 3600);
 
 /// One replica. Two of them in one process do not know of each other.
 pub struct App {
@@ -51,6 +64,8 @@ pub struct App {
     pub rooms: Rooms,
     /// The routes of sessions that are over, and what was said in them.
     pub library: Library,
+    /// Recorded audio.
+    pub recordings: Recordings,
     /// Real-time audio.
     pub live: LiveService,
     /// Where spans go, if anywhere.
@@ -80,6 +95,8 @@ impl App {
         let (limits, leases) = limits(&config, &fleet, common);
         let usage = usage(&config, &database, (users, secrets.clone()), common);
         let lineup = lineup(&config, &metrics, &shutdown).await?;
+        let transcribers = transcribers(&config, &lineup, &metrics)?;
+        let recordings = recordings(&config, (&limits, &usage), transcribers, &shutdown);
         let live = LiveService {
             auth: auth.clone(),
             limits: limits.clone(),
@@ -106,6 +123,7 @@ impl App {
         };
         Ok(Self {
             accounts: Accounts { auth: auth.clone(), limits: limits.clone(), door: door(&live) },
+            recordings,
             library: Library { auth: auth.clone(), transcripts },
             config,
             shutdown,
@@ -121,6 +139,54 @@ impl App {
             spans,
         })
     }
+}
+
+/// Who transcribes recordings.
+fn transcribers(
+    config: &Config,
+    lineup: &Lineup,
+    metrics: &Metrics,
+) -> anyhow::Result<Transcribers> {
+    let outbound = Outbound::new(metrics).context("calls cannot be made")?;
+    let absent =
+        |name, variable: &str| Transcriber::Absent(name, format!("{variable} is not set").into());
+    let providers = &config.providers;
+    let deepgram = config.deepgram.clone().map(|deepgram| {
+        Transcriber::Deepgram(deepgram::recorded::Recorded::new(deepgram, &outbound))
+    });
+    let openai = providers.openai_api_key.clone().map(|key| {
+        let (model, base) = (&providers.openai_transcription_model, &providers.openai_base_url);
+        Transcriber::OpenAi(openai::transcription::Recorded::new(key, model, base, &outbound))
+    });
+    let assemblyai = providers.assemblyai_api_key.clone().map(|key| {
+        let base = &providers.assemblyai_base_url;
+        Transcriber::AssemblyAi(assemblyai::recorded::Recorded::new(key, base, &outbound))
+    });
+    Ok(Transcribers::new(vec![
+        deepgram.unwrap_or_else(|| absent("deepgram", "DEEPGRAM_API_KEY")),
+        openai.unwrap_or_else(|| absent("whisper", "OPENAI_API_KEY")),
+        assemblyai.unwrap_or_else(|| absent("assemblyai", "ASSEMBLYAI_API_KEY")),
+        lineup.embedded(),
+    ]))
+}
+
+/// Recordings are decoded on as many cores as there are, less one for whoever speaks.
+fn recordings(
+    config: &Config,
+    (limits, usage): (&Limits, &Usage),
+    transcribers: Transcribers,
+    shutdown: &Shutdown,
+) -> Recordings {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let files = Files::new("ffmpeg", cores.saturating_sub(1).max(1), LONGEST_RECORDING);
+    let ground = transcription::Ground {
+        limits: limits.clone(),
+        transcribers,
+        files,
+        usage: usage.clone(),
+        shutdown: shutdown.clone(),
+    };
+    Recordings::new(ground, config.recorded.clone())
 }
 
 fn stores(config: &Config, shutdown: &Shutdown) -> anyhow::Result<(Database, Redis)> {

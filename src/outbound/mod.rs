@@ -18,5 +18,5 @@ pub use budget::Budget;
 pub use call::{Call, Part, Repeat};
 pub use error::{ErrorClass, ProviderError};
 pub use gate::{Barred, Gate, Ticket};
-pub use peer::{Judge, Outbound, Peer};
+pub use peer::{Outbound, Peer};
 pub use retry::{class_of, retry_after};

@@ -14,7 +14,7 @@ use tokio_tungstenite::{
         Error as WsError, Message,
         client::IntoClientRequest,
         handshake::client::Response,
-        http::{HeaderMap, HeaderValue, StatusCode, header},
+        http::{HeaderValue, header},
         protocol::WebSocketConfig,
     },
 };

@@ -10,8 +10,6 @@ use super::{
     recorded::{RecordedOptions, Recording, Transcription},
 };
 
-const MINUTE: Duration = Duration::from_secs(60);
-
 /// A provider of recorded audio. Cheap to clone.
 #[derive(Clone)]
 pub enum Transcriber {
@@ -77,16 +75,13 @@ impl Transcriber {
         }
     }
 
-    /// The longest piece.
-    pub const fn longest(&self) -> Duration {
+    /// The longest that it takes at once, where it has to be looked at before.
+    pub fn longest(&self, options: &RecordedOptions) -> Option<Duration> {
         match self {
-            // Deepgram gives up on what takes it ten minutes, AssemblyAI on ten hours of audio.
-            Self::Deepgram(_) | Self::AssemblyAi(_) | Self::Absent(..) => {
-                MINUTE.saturating_mul(600)
-            }
-            Self::OpenAi(_) => MINUTE.saturating_mul(23),
+            Self::Deepgram(_) | Self::AssemblyAi(_) | Self::Absent(..) => None,
+            Self::OpenAi(openai) => openai.longest(options),
             #[cfg(feature = "local-speech")]
-            Self::Local(_) => MINUTE.saturating_mul(10),
+            Self::Local(_) => Some(local::recorded::LONGEST),
         }
     }
 

@@ -40,6 +40,7 @@ use crate::{
     },
     model::{Error, ErrorKind},
     relay,
+    transcription::handlers as recorded,
     transcripts::handlers as sessions,
     web::{client_address, client_address::Proxies, error, request_id, request_id::RequestId},
 };
@@ -108,7 +109,7 @@ pub(super) fn service(
 /// Every route. What is not `Public` here asks for a credential.
 fn page(app: &Arc<App>, table: Table) -> Table {
     let (app, live, accounts) = (app.clone(), app.live.clone(), app.accounts.clone());
-    let library = app.library.clone();
+    let (library, recordings) = (app.library.clone(), app.recordings.clone());
     table
         .get("/", Public, health::root, ())
         .get("/health", Public, health::health, ())
@@ -135,6 +136,11 @@ fn page(app: &Arc<App>, table: Table) -> Table {
         .get("/sessions/{id}", Any, sessions::session, library.clone())
         .delete("/sessions/{id}", Any, sessions::delete, library.clone())
         .get("/sessions/{id}/{file}", Any, sessions::file, library)
+        .post("/transcriptions/deepgram", Any, recorded::deepgram, recordings.clone())
+        .post("/transcriptions/whisper", Any, recorded::whisper, recordings.clone())
+        .post("/transcriptions/assemblyai", Any, recorded::assemblyai, recordings.clone())
+        .post("/transcriptions/local", Any, recorded::local, recordings.clone())
+        .post("/transcriptions/auto", Any, recorded::auto, recordings)
         .post("/auth/stream-ticket", Any, tickets::issue, accounts.clone())
         .post("/mobile-auth/login", Counted(Login), mobile::login, accounts.clone())
         .post("/mobile-auth/logout", Public, mobile::logout, accounts.clone())

@@ -46,6 +46,7 @@ mod polling;
 mod real_seams;
 #[cfg(feature = "local-speech")]
 mod real_speech;
+mod recorded;
 mod redis_rights;
 mod resume;
 mod resume_bounds;

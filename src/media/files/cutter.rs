@@ -36,11 +36,6 @@ impl Cutter {
         Self { longest: longest.max(2 * FRAME), begun: 0, handed: 0, held: Vec::new() }
     }
 
-    /// Where the present piece begins, in milliseconds.
-    pub(super) const fn begun_ms(&self) -> u64 {
-        (self.begun / PER_MS) as u64
-    }
-
     /// Samples of the whole so far.
     pub(super) const fn samples(&self) -> usize {
         self.begun + self.handed + self.held.len()
@@ -108,29 +103,20 @@ mod tests {
 
     use super::*;
 
-    /// Runs a recording through in portions; the pieces with where each begins.
-    fn cut(samples: &[i16], longest_ms: u64, portion: usize) -> Vec<(u64, Vec<i16>)> {
+    /// Runs a recording through in portions; the pieces.
+    fn cut(samples: &[i16], longest_ms: u64, portion: usize) -> Vec<Vec<i16>> {
         let mut cutter = Cutter::new(longest_ms);
-        let (mut pieces, mut piece, mut begun) = (Vec::new(), Vec::new(), 0);
-        let mut take = |steps: Vec<Step>, next: u64| {
-            for step in steps {
-                match step {
-                    Step::Write(samples) => piece.extend(samples),
-                    Step::End => {
-                        pieces.push((begun, std::mem::take(&mut piece)));
-                        begun =
-                            pieces.iter().map(|(_, piece)| piece.len() as u64).sum::<u64>() / 16;
-                    }
-                }
+        let mut steps = Vec::new();
+        samples.chunks(portion.max(1)).for_each(|portion| steps.extend(cutter.push(portion)));
+        assert_eq!(cutter.samples(), samples.len());
+        steps.extend(cutter.finish());
+        let (mut pieces, mut piece) = (Vec::new(), Vec::new());
+        for step in steps {
+            match step {
+                Step::Write(samples) => piece.extend(samples),
+                Step::End => pieces.push(std::mem::take(&mut piece)),
             }
-            let _next = next;
-        };
-        for portion in samples.chunks(portion.max(1)) {
-            let steps = cutter.push(portion);
-            take(steps, cutter.begun_ms());
         }
-        let end = cutter.begun_ms();
-        take(cutter.finish(), end);
         pieces
     }
 
@@ -143,7 +129,7 @@ mod tests {
         samples.extend((0..10).flat_map(|_| second(1_000)));
         let pieces = cut(&samples, 15_000, 4_000);
         assert_eq!(pieces.len(), 2);
-        let at = pieces[0].1.len();
+        let at = pieces[0].len();
         assert!((160_000..=168_000).contains(&at), "cut at {at}");
     }
 
@@ -158,9 +144,9 @@ mod tests {
         ) {
             let samples: Vec<i16> = levels.iter().flat_map(|level| vec![*level; 16_000]).collect();
             let pieces = cut(&samples, longest_ms, portion);
-            let whole: Vec<i16> = pieces.iter().flat_map(|(_, piece)| piece.clone()).collect();
+            let whole: Vec<i16> = pieces.concat();
             prop_assert!(whole == samples, "what was cut is not what came");
-            for (_, piece) in &pieces {
+            for piece in &pieces {
                 prop_assert!(piece.len() <= longest_ms as usize * 16);
                 prop_assert!(!piece.is_empty());
             }

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{ErrorClass, Live, LiveStream, ProviderError, StreamOptions};
+use super::{ErrorClass, Live, LiveStream, ProviderError, StreamOptions, transcriber::Transcriber};
 pub use crate::outbound::Barred;
 use crate::{
     outbound::{Gate, Ticket},
@@ -45,6 +45,18 @@ impl Lineup {
     /// The first choice.
     pub const fn first(&self) -> &Live {
         &self.first
+    }
+
+    /// The embedded engine for recordings, if any live audio goes to it.
+    pub fn embedded(&self) -> Transcriber {
+        #[cfg(feature = "local-speech")]
+        for member in self.members.iter() {
+            if let Live::Local(engine) = &member.live {
+                return Transcriber::Local(engine.clone());
+            }
+        }
+        let why = "the embedded engine is not running: name local in LIVE_FALLBACKS";
+        Transcriber::Absent("local", why.into())
     }
 
     /// Who can transcribe such a stream, in order. Where nobody can, the first choice says why.

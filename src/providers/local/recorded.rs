@@ -13,6 +13,9 @@ use crate::{
     },
 };
 
+/// Pieces that are held in memory.
+pub const LONGEST: Duration = Duration::from_secs(600);
+
 /// Reads a WAV file and says what was heard in it; it hears English only.
 pub async fn transcribe(
     engine: &Engine,

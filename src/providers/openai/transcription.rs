@@ -30,6 +30,8 @@ pub const TAKES: [&str; 8] = [
     "audio/webm",
     "video/webm",
 ];
+/// What models other than that one take, with some room.
+const LONGEST: Duration = Duration::from_secs(23 * 60);
 /// The model that tells times.
 const WITH_TIMES: &str = "whisper-1";
 
@@ -50,6 +52,11 @@ impl Recorded {
     /// The model that these options would use.
     pub fn model_for(&self, options: &RecordedOptions) -> String {
         options.model.clone().unwrap_or_else(|| self.model.clone())
+    }
+
+    /// The newer models take 25 minutes.
+    pub fn longest(&self, options: &RecordedOptions) -> Option<Duration> {
+        (self.model_for(options) != WITH_TIMES).then_some(LONGEST)
     }
 
     /// Sends it and waits for what was heard.

@@ -6,13 +6,10 @@ mod local;
 mod subtitles;
 #[cfg(test)]
 mod tests;
-mod translated;
 mod verbose;
 mod whisper;
 
 use serde_json::{Value, json};
-
-pub use translated::sentences;
 
 use crate::{
     model::{Error, ErrorKind, Word},
@@ -97,8 +94,6 @@ pub struct Told<'a> {
     pub pieces: (usize, u64),
     /// Who was asked before, where the caller left it to us.
     pub attempts: &'a [Attempt],
-    /// Whether it was answered from what an earlier request brought.
-    pub cached: bool,
 }
 
 impl Told<'_> {
@@ -130,9 +125,6 @@ impl Told<'_> {
             let tell =
                 |attempt: &Attempt| json!({ "provider": attempt.provider, "code": attempt.code });
             body["attempts"] = self.attempts.iter().map(tell).collect();
-        }
-        if self.cached {
-            body["cached"] = json!(true);
         }
         body
     }

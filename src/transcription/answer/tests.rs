@@ -44,7 +44,6 @@ fn told(provider: &'static str, options: &RecordedOptions, heard: &Transcription
         bytes: 1024 * 1024,
         pieces: (1, 3_000),
         attempts: &[],
-        cached: false,
     };
     told.object()
 }
@@ -145,14 +144,13 @@ fn who_was_asked_before_is_told() {
         bytes: 5,
         pieces: (3, 600_000),
         attempts: &attempts,
-        cached: true,
     };
     let body = told.object();
     assert_eq!(
         body["attempts"],
         json!([{ "provider": "deepgram", "code": "provider_unavailable" }])
     );
-    assert_eq!((&body["provider"], &body["cached"]), (&json!("whisper"), &json!(true)));
+    assert_eq!(body["provider"], "whisper");
     assert_eq!((&body["total_chunks"], &body["chunk_duration_minutes"]), (&json!(3), &json!(10.0)));
 }
 
@@ -169,7 +167,6 @@ fn every_provider_has_subtitles() {
             bytes: 0,
             pieces: (1, 0),
             attempts: &[],
-            cached: false,
         }
         .write(form)
         .unwrap()
@@ -197,11 +194,4 @@ fn every_provider_has_subtitles() {
     let texts: Vec<_> =
         spoken["segments"].as_array().unwrap().iter().map(|segment| &segment["text"]).collect();
     assert_eq!(texts, ["Good morning.", "Hello."]);
-}
-
-#[test]
-fn sentences_keep_their_marks() {
-    let told = sentences(" One. Two?! Three");
-    assert_eq!(told, json!([{ "text": "One." }, { "text": "Two?!" }, { "text": "Three" }]));
-    assert_eq!(sentences(""), json!([]));
 }

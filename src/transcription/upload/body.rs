@@ -71,11 +71,6 @@ impl Paced {
         // Who still sends after that is cut off.
         let _ended = timeout(LINGER, read).await;
     }
-
-    /// What it gave has been used.
-    pub(super) fn claim(&self) {
-        self.unclaimed.store(0, Ordering::Relaxed);
-    }
 }
 
 impl Stream for Paced {

@@ -1,9 +1,8 @@
-//! A file on its way to disk: its beginning and its digest are kept beside it.
+//! A file on its way to disk; its beginning is kept beside it.
 
 use std::path::{Path, PathBuf};
 
 use axum::body::Bytes;
-use sha2::{Digest, Sha256};
 use tokio::{fs::File, io::AsyncWriteExt};
 
 use crate::{model::Error, transcription::scratch};
@@ -22,10 +21,6 @@ pub struct Saved {
     pub bytes: u64,
     /// Its first bytes.
     pub head: Bytes,
-    /// The SHA-256 of all of it.
-    pub sha256: [u8; 32],
-    /// What its sender calls it.
-    pub name: String,
 }
 
 /// One that is coming.
@@ -34,17 +29,14 @@ pub(super) struct Saving {
     path: PathBuf,
     bytes: u64,
     head: Vec<u8>,
-    hash: Sha256,
-    name: String,
 }
 
 impl Saving {
-    pub(super) async fn create(folder: &Path, name: &str) -> Result<Self, Error> {
+    pub(super) async fn create(folder: &Path) -> Result<Self, Error> {
         let path = folder.join("upload");
         let mut file = File::create(&path).await.map_err(|error| scratch::full(&error))?;
         file.set_max_buf_size(WRITE_BYTES);
-        let (head, hash) = (Vec::new(), Sha256::new());
-        Ok(Self { file, path, bytes: 0, head, hash, name: name.to_owned() })
+        Ok(Self { file, path, bytes: 0, head: Vec::new() })
     }
 
     pub(super) const fn bytes(&self) -> u64 {
@@ -54,15 +46,13 @@ impl Saving {
     pub(super) async fn write(&mut self, piece: &[u8]) -> Result<(), Error> {
         let missing = HEAD_BYTES.saturating_sub(self.head.len()).min(piece.len());
         self.head.extend_from_slice(&piece[..missing]);
-        self.hash.update(piece);
         self.bytes += piece.len() as u64;
         self.file.write_all(piece).await.map_err(|error| scratch::full(&error))
     }
 
     pub(super) async fn finish(mut self) -> Result<Saved, Error> {
         self.file.flush().await.map_err(|error| scratch::full(&error))?;
-        let (path, bytes, name) = (self.path, self.bytes, self.name);
-        let (head, sha256) = (self.head.into(), self.hash.finalize().into());
-        Ok(Saved { path, bytes, head, sha256, name })
+        let (path, bytes) = (self.path, self.bytes);
+        Ok(Saved { path, bytes, head: self.head.into() })
     }
 }

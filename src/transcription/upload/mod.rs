@@ -8,11 +8,9 @@ mod tests;
 use std::time::Duration;
 
 use axum::{
-    body::Body,
     extract::Request,
     http::{HeaderMap, header},
 };
-use futures_util::StreamExt;
 use multer::{Field, Multipart};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -126,7 +124,7 @@ impl Reading<'_> {
             }
             Some(file_name) if name == self.name && self.form.file.is_none() => {
                 self.form.unnamed = file_name.is_empty();
-                let saved = self.file(part, &file_name).await?;
+                let saved = self.file(part).await?;
                 self.form.file = (!file_name.is_empty()).then_some(saved);
                 Ok(())
             }
@@ -147,8 +145,8 @@ impl Reading<'_> {
         Ok(String::from_utf8_lossy(&text).into_owned())
     }
 
-    async fn file(&mut self, mut part: Field<'_>, file_name: &str) -> Result<Saved, Error> {
-        let mut saving = file::Saving::create(self.folder.path(), file_name).await?;
+    async fn file(&mut self, mut part: Field<'_>) -> Result<Saved, Error> {
+        let mut saving = file::Saving::create(self.folder.path()).await?;
         while let Some(piece) = timely(part.chunk()).await? {
             self.claim.all();
             if saving.bytes() + piece.len() as u64 > self.bounds.file_bytes {
@@ -217,41 +215,4 @@ pub fn too_large() -> Error {
 
 fn too_slow() -> Error {
     Error::new(ErrorKind::RequestTimeout, "the upload took too long")
-}
-
-/// Reads a body that is the recording itself, not a form, into the folder.
-pub async fn receive_raw(
-    body: Body,
-    file_name: &str,
-    bounds: Bounds,
-    folder: &mut Folder,
-) -> Result<Saved, Error> {
-    let mut body = Paced::new(body, &Claim::default());
-    let deadline = Instant::now() + bounds.total;
-    let read = timeout_at(deadline, read_raw(&mut body, file_name, bounds, folder)).await;
-    let read = read.unwrap_or_else(|_| Err(too_slow()));
-    if read.is_err() {
-        body.linger().await;
-    }
-    read
-}
-
-async fn read_raw(
-    body: &mut Paced,
-    file_name: &str,
-    bounds: Bounds,
-    folder: &mut Folder,
-) -> Result<Saved, Error> {
-    let mut saving = file::Saving::create(folder.path(), file_name).await?;
-    loop {
-        let piece = timeout(STILL, body.next()).await.map_err(|_| too_slow())?;
-        let Some(piece) = piece else { return saving.finish().await };
-        let piece = piece.map_err(|error| broken(multer::Error::StreamReadFailed(error.into())))?;
-        body.claim();
-        if saving.bytes() + piece.len() as u64 > bounds.file_bytes {
-            return Err(too_large());
-        }
-        folder.grow(piece.len() as u64)?;
-        saving.write(&piece).await?;
-    }
 }

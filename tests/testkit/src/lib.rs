@@ -1,6 +1,6 @@
-//! The outside world by wire only: simulators of Deepgram and AssemblyAI, a fake Auth0, an OTLP
-//! receiver, clients, private databases and a network that fails. Nothing here imports the service,
-//! so that a wrong field cannot pass on both sides.
+//! The outside world by wire only: simulators of Deepgram, AssemblyAI and providers of recordings, a
+//! fake Auth0, an OTLP receiver, clients, private databases and a network that fails. Nothing here
+//! imports the service, so that a wrong field cannot pass on both sides.
 
 pub mod assemblyai;
 pub mod auth0;
@@ -13,6 +13,7 @@ pub mod otlp;
 pub mod process;
 pub mod proxy;
 pub mod raw_ws;
+pub mod recorded;
 pub mod script;
 pub mod seed;
 pub mod socketio;
