@@ -87,16 +87,13 @@ impl App {
         let backing = backing(&config, (&database, &redis, &metrics), &shutdown);
         let (secrets, users) = (backing.secrets.clone(), backing.users.clone());
         let transcripts = Transcripts::new(&backing, config.live.retention_days, Clock);
-        let auth = Authenticator::new(&config.auth, config.environment, backing)
-            .context("authentication could not be set up")?;
+        let auth = authenticator(&config, backing)?;
         let rooms = rooms(&config, (&database, &redis), (&auth, &metrics), &secrets, &shutdown);
         let common = (&redis, &metrics, &shutdown);
         let (fleet, relay) = join(&config, &secrets, reached.as_deref(), common);
         let (limits, leases) = limits(&config, &fleet, common);
         let usage = usage(&config, &database, (users, secrets.clone()), common);
         let lineup = lineup(&config, &metrics, &shutdown).await?;
-        let transcribers = transcribers(&config, &lineup, &metrics)?;
-        let recordings = recordings(&config, (&limits, &usage), transcribers, &shutdown);
         let live = LiveService {
             auth: auth.clone(),
             limits: limits.clone(),
@@ -123,7 +120,7 @@ impl App {
         };
         Ok(Self {
             accounts: Accounts { auth: auth.clone(), limits: limits.clone(), door: door(&live) },
-            recordings,
+            recordings: recordings(&config, &live)?,
             library: Library { auth: auth.clone(), transcripts },
             config,
             shutdown,
@@ -139,6 +136,11 @@ impl App {
             spans,
         })
     }
+}
+
+fn authenticator(config: &Config, backing: Backing) -> anyhow::Result<Authenticator> {
+    Authenticator::new(&config.auth, config.environment, backing)
+        .context("authentication could not be set up")
 }
 
 /// Who transcribes recordings.
@@ -171,22 +173,17 @@ fn transcribers(
 }
 
 /// Recordings are decoded on as many cores as there are, less one for whoever speaks.
-fn recordings(
-    config: &Config,
-    (limits, usage): (&Limits, &Usage),
-    transcribers: Transcribers,
-    shutdown: &Shutdown,
-) -> Recordings {
+fn recordings(config: &Config, live: &LiveService) -> anyhow::Result<Recordings> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let files = Files::new("ffmpeg", cores.saturating_sub(1).max(1), LONGEST_RECORDING);
     let ground = transcription::Ground {
-        limits: limits.clone(),
-        transcribers,
+        limits: live.limits.clone(),
+        transcribers: transcribers(config, &live.lineup, &live.metrics)?,
         files,
-        usage: usage.clone(),
-        shutdown: shutdown.clone(),
+        usage: live.usage.clone(),
+        shutdown: live.shutdown.clone(),
     };
-    Recordings::new(ground, config.recorded.clone())
+    Ok(Recordings::new(ground, config.recorded.clone()))
 }
 
 fn stores(config: &Config, shutdown: &Shutdown) -> anyhow::Result<(Database, Redis)> {

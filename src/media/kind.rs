@@ -74,9 +74,9 @@ impl Kind {
             [b'#', b'!', b'A', b'M', b'R', ..] => Some(Self::Amr),
             [b'c', b'a', b'f', b'f', ..] => Some(Self::Caf),
             [b'.', b's', b'n', b'd', ..] => Some(Self::Au),
-            [_, _, _, _, b'f', b't', b'y', b'p', b'q', b't', ..] => Some(Self::Mov),
+            [_, _, _, _, b'f', b't', b'y', b'p', b'q', b't', ..]
+            | [_, _, _, _, b'm', b'o', b'o', b'v', ..] => Some(Self::Mov),
             [_, _, _, _, b'f', b't', b'y', b'p', ..] => Some(Self::Mp4),
-            [_, _, _, _, b'm', b'o', b'o', b'v', ..] => Some(Self::Mov),
             [b'I', b'D', b'3', ..] => Some(behind_tag(head)),
             [0xFF, second, ..] if second & 0xF6 == 0xF0 => Some(Self::Aac),
             [0xFF, second, third, ..] if is_mpeg(*second, *third) => Some(Self::Mp3),

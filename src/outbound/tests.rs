@@ -23,11 +23,14 @@ use crate::telemetry::Metrics;
 /// What the server answers, one after the other; the last one again and again.
 type Script = Vec<fn() -> Response>;
 
+/// A request's headers and body.
+type Heard = (HeaderMap, Vec<u8>);
+
 #[derive(Clone)]
 struct Server {
     script: Arc<Script>,
     asked: Arc<AtomicUsize>,
-    heard: Arc<std::sync::Mutex<Vec<(HeaderMap, Vec<u8>)>>>,
+    heard: Arc<std::sync::Mutex<Vec<Heard>>>,
 }
 
 async fn answer(State(server): State<Server>, request: Request) -> Response {

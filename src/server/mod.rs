@@ -59,7 +59,7 @@ impl Running {
         let reached = replica_address.map(|listening| {
             relay::own_address(config.server.replica_address.as_ref(), listening.port())
         });
-        let app = Arc::new(App::build(config, reached, shutdown.clone()).await?);
+        let app = Arc::new(Box::pin(App::build(config, reached, shutdown.clone())).await?);
         let address = socket.local_addr()?;
         let metrics_address = metrics_socket.as_ref().map(TcpListener::local_addr).transpose()?;
         let limit = app.config.server.max_connections;

@@ -142,62 +142,60 @@ impl Metrics {
     }
 
     fn with(meter: &Meter, registry: Registry, provider: SdkMeterProvider) -> Self {
-        let counter = |name: &'static str| meter.u64_counter(name).build();
-        let gauge = |name: &'static str| meter.i64_up_down_counter(name).build();
-        let milliseconds = |name: &'static str| times(meter, name);
+        let make = Instruments(meter);
         Self {
-            live_sessions: gauge("live_sessions"),
-            live_sessions_ended: counter("live_sessions_ended"),
-            sockets: gauge("sockets"),
-            sockets_refused: counter("sockets_refused"),
-            audio_chunks: counter("audio_chunks"),
-            audio_bytes: counter("audio_bytes"),
-            audio_dropped: counter("audio_dropped"),
-            transcripts: counter("transcripts"),
-            events_dropped: counter("events_dropped"),
-            upstream_connects: counter("upstream_connects"),
-            upstream_failures: counter("upstream_failures"),
-            provider_failovers: counter("provider_failovers"),
-            provider_breaker_open: gauge("provider_breaker_open"),
-            provider_attempts_held: counter("provider_attempts_held"),
-            provider_calls: counter("provider_calls"),
-            provider_repeats: counter("provider_repeats"),
-            provider_call_ms: milliseconds("provider_call_ms"),
-            final_latency_ms: milliseconds("final_latency_ms"),
-            send_latency_ms: milliseconds("send_latency_ms"),
-            authentications: counter("authentications"),
-            jwks_fetches: counter("jwks_fetches"),
-            jwks_copies: counter("jwks_copies"),
-            revocations: counter("revocations"),
-            rechecks: counter("rechecks"),
-            limit_checks: counter("limit_checks"),
-            leases: counter("leases"),
-            upstream_slots: counter("upstream_slots"),
-            upstream_slots_held: gauge("upstream_slots_held"),
-            upstream_slots_waiting: gauge("upstream_slots_waiting"),
-            upstream_slot_wait_ms: milliseconds("upstream_slot_wait_ms"),
-            edge_refused: counter("edge_refused"),
-            password_hashes: counter("password_hashes"),
-            usage_rows: counter("usage_rows"),
-            usage_pending: gauge("usage_pending"),
-            resumes: counter("resumes"),
-            sessions_abandoned: counter("sessions_abandoned"),
-            migrations: counter("migrations"),
-            audio_lost_ms: counter("audio_lost_ms"),
-            room_finals: counter("room_finals"),
-            room_forgeries: counter("room_forgeries"),
-            room_viewers: gauge("room_viewers"),
-            room_joins: counter("room_joins"),
-            room_viewers_ended: counter("room_viewers_ended"),
-            room_recoveries: counter("room_recoveries"),
-            usage_fallback: counter("usage_fallback"),
-            usage_at_risk_seconds: gauge("usage_at_risk_seconds"),
-            transcript_rows: counter("transcript_rows"),
-            transcript_rows_pending: gauge("transcript_rows_pending"),
-            relayed_requests: counter("relayed_requests"),
-            relay_refused: counter("relay_refused"),
-            http_requests: counter("http_requests"),
-            partials_dropped: counter("partials_dropped"),
+            live_sessions: make.gauge("live_sessions"),
+            live_sessions_ended: make.counter("live_sessions_ended"),
+            sockets: make.gauge("sockets"),
+            sockets_refused: make.counter("sockets_refused"),
+            audio_chunks: make.counter("audio_chunks"),
+            audio_bytes: make.counter("audio_bytes"),
+            audio_dropped: make.counter("audio_dropped"),
+            transcripts: make.counter("transcripts"),
+            events_dropped: make.counter("events_dropped"),
+            upstream_connects: make.counter("upstream_connects"),
+            upstream_failures: make.counter("upstream_failures"),
+            provider_failovers: make.counter("provider_failovers"),
+            provider_breaker_open: make.gauge("provider_breaker_open"),
+            provider_attempts_held: make.counter("provider_attempts_held"),
+            provider_calls: make.counter("provider_calls"),
+            provider_repeats: make.counter("provider_repeats"),
+            provider_call_ms: make.milliseconds("provider_call_ms"),
+            final_latency_ms: make.milliseconds("final_latency_ms"),
+            send_latency_ms: make.milliseconds("send_latency_ms"),
+            authentications: make.counter("authentications"),
+            jwks_fetches: make.counter("jwks_fetches"),
+            jwks_copies: make.counter("jwks_copies"),
+            revocations: make.counter("revocations"),
+            rechecks: make.counter("rechecks"),
+            limit_checks: make.counter("limit_checks"),
+            leases: make.counter("leases"),
+            upstream_slots: make.counter("upstream_slots"),
+            upstream_slots_held: make.gauge("upstream_slots_held"),
+            upstream_slots_waiting: make.gauge("upstream_slots_waiting"),
+            upstream_slot_wait_ms: make.milliseconds("upstream_slot_wait_ms"),
+            edge_refused: make.counter("edge_refused"),
+            password_hashes: make.counter("password_hashes"),
+            usage_rows: make.counter("usage_rows"),
+            usage_pending: make.gauge("usage_pending"),
+            resumes: make.counter("resumes"),
+            sessions_abandoned: make.counter("sessions_abandoned"),
+            migrations: make.counter("migrations"),
+            audio_lost_ms: make.counter("audio_lost_ms"),
+            room_finals: make.counter("room_finals"),
+            room_forgeries: make.counter("room_forgeries"),
+            room_viewers: make.gauge("room_viewers"),
+            room_joins: make.counter("room_joins"),
+            room_viewers_ended: make.counter("room_viewers_ended"),
+            room_recoveries: make.counter("room_recoveries"),
+            usage_fallback: make.counter("usage_fallback"),
+            usage_at_risk_seconds: make.gauge("usage_at_risk_seconds"),
+            transcript_rows: make.counter("transcript_rows"),
+            transcript_rows_pending: make.gauge("transcript_rows_pending"),
+            relayed_requests: make.counter("relayed_requests"),
+            relay_refused: make.counter("relay_refused"),
+            http_requests: make.counter("http_requests"),
+            partials_dropped: make.counter("partials_dropped"),
             registry,
             _provider: provider,
         }
@@ -211,9 +209,22 @@ impl Metrics {
     }
 }
 
-fn times(meter: &Meter, name: &'static str) -> Histogram<f64> {
-    let bounds = vec![1.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1e3, 2e3, 5e3, 1e4];
-    meter.f64_histogram(name).with_boundaries(bounds).build()
+/// Makes instruments of each kind.
+struct Instruments<'a>(&'a Meter);
+
+impl Instruments<'_> {
+    fn counter(&self, name: &'static str) -> Counter<u64> {
+        self.0.u64_counter(name).build()
+    }
+
+    fn gauge(&self, name: &'static str) -> UpDownCounter<i64> {
+        self.0.i64_up_down_counter(name).build()
+    }
+
+    fn milliseconds(&self, name: &'static str) -> Histogram<f64> {
+        let bounds = vec![1.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1e3, 2e3, 5e3, 1e4];
+        self.0.f64_histogram(name).with_boundaries(bounds).build()
+    }
 }
 
 /// A label of an instrument.

@@ -54,7 +54,8 @@ pub struct Usage {
     queue: Queue,
     clock: Clock,
     fallback: Option<Fallback>,
-    acts: Acts,
+    // Shared, since it is large and every session has a copy of this.
+    acts: Arc<Acts>,
 }
 
 impl Usage {
@@ -69,7 +70,8 @@ impl Usage {
         fallback: Option<Fallback>,
     ) -> Self {
         let (sender, receiver) = mpsc::channel(WAITING_SESSIONS);
-        let acts = Acts::new(database.clone(), users.clone(), metrics.clone(), shutdown.clone());
+        let (pool, people) = (database.clone(), users.clone());
+        let acts = Arc::new(Acts::new(pool, people, metrics.clone(), shutdown.clone()));
         let queue = Queue::new(sender, metrics);
         let writer = Writer { database, users, queue: queue.clone() };
         if let Some(Fallback { waiting, sealed, .. }) = fallback.clone() {

@@ -209,6 +209,8 @@ async fn a_good_credential_passes_where_it_should() {
             let (status, body) = body(ask(&app, &route, shown).await).await;
             let tenant_only = route.access == Access::Tenant && !name.contains("tenant");
             let passes = match route.access {
+                // A provider may be missing: that is told to whom may ask.
+                Access::Any if body["code"] == "provider_unavailable" => true,
                 Access::Any | Access::Tenant => !matches!(status, 401 | 403) && status < 500,
                 _ => status < 500,
             };

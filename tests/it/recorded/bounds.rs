@@ -108,7 +108,7 @@ async fn who_hangs_up_leaves_nothing() {
         .header("content-type", "multipart/form-data; boundary=b")
         .body(reqwest::Body::wrap_stream(stream));
     let sending = tokio::spawn(request.send());
-    pieces.send(Ok([&head[..], &[7; 100_000]].concat())).await.expect("taken");
+    pieces.send(Ok([&head[..], &vec![7; 100_000]].concat())).await.expect("taken");
     wait_until("it is kept", SOON, async || folder.entries() == 1).await.expect("kept");
     sending.abort();
     drop(pieces);
@@ -146,7 +146,7 @@ async fn transcriptions_of_a_user_are_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_upload_does_not_stay_in_memory() {
+async fn one_that_does_not_tell_its_length_is_refused_when_it_is_too_large() {
     let (app, _recorders, _folder) = start(&[("MAX_UPLOAD_MB", "1")]).await;
     // Refused as soon as it is too large, though its sender goes on for a while.
     let piece = vec![0_u8; MIB];

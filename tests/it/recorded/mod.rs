@@ -1,5 +1,6 @@
 //! Recorded audio over REST, against providers reached by wire.
 
+mod billing;
 mod bounds;
 mod failures;
 mod forms;

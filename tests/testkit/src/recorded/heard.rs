@@ -44,7 +44,7 @@ impl Speech {
 
     /// The recording as a WAV file.
     pub fn wav(&self) -> Vec<u8> {
-        let bytes = u32::try_from(self.pcm.len()).expect("less than four gigabytes");
+        let bytes = u32::try_from(self.pcm.len()).unwrap_or(u32::MAX - 36);
         let mut wav = b"RIFF".to_vec();
         wav.extend((bytes + 36).to_le_bytes());
         wav.extend(b"WAVEfmt ");
