@@ -7,7 +7,7 @@ use testkit::{recorded::Recorders, wait_until};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{Answer, CLIP, clip, file, form, post, setup};
-use crate::harness::{SOON, TestApp};
+use crate::harness::{SOON, ServiceProcess, TestApp};
 
 const MIB: usize = 1024 * 1024;
 const TOO_LARGE: &str =
@@ -158,4 +158,33 @@ async fn one_that_does_not_tell_its_length_is_refused_when_it_is_too_large() {
         post(&app, "deepgram", form(&[]).part("audio", part)),
     );
     assert_eq!(answer.await.expect("in time").status, 413);
+}
+
+/// Kilobytes of a process that are in memory, or were at most.
+fn memory(service: &ServiceProcess, name: &str) -> u64 {
+    let path = format!("/proc/{}/status", service.guard.pid());
+    let status = std::fs::read_to_string(path).expect("a status");
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a line");
+    line.trim_start_matches(':').trim().trim_end_matches(" kB").parse().expect("kilobytes")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_upload_moves_through_without_staying_in_memory() {
+    let recorders = Recorders::start(clip(CLIP)).await.expect("the providers start");
+    let folder = Folder::new();
+    let setup = setup(&recorders).with("UPLOAD_DIR", folder.0.to_str().expect("a path"));
+    let (variables, _) = setup.variables().await;
+    let service = ServiceProcess::start(&variables).await;
+    let send = async |bytes: usize| {
+        let upload = form(&[]).part("audio", file(wav(bytes), "a.wav"));
+        let request = Client::new().post(format!("{}/transcriptions/deepgram", service.url()));
+        let answer = request.bearer_auth(service.token()).multipart(upload).send().await;
+        assert_eq!(answer.expect("an answer").status(), 200);
+    };
+    send(MIB).await;
+    let before = memory(&service, "VmRSS");
+    send(300 * MIB).await;
+    let grown = memory(&service, "VmHWM").saturating_sub(before);
+    assert!(grown < 32 * 1024, "grew by {grown} kB");
+    assert_eq!(recorders.requests()[1].audio_bytes, 300 * MIB);
 }
