@@ -1,12 +1,9 @@
 //! The one way to call a provider over REST.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use axum::http::{HeaderMap, StatusCode};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
     Answer, Barred, Call, ErrorClass, Gate, Opened, ProviderError, Ticket,
@@ -19,6 +16,8 @@ use crate::{
 };
 
 const CONNECT: Duration = Duration::from_secs(5);
+/// Who had less than this to answer is not blamed for being late.
+const FAIR: Duration = Duration::from_millis(500);
 /// What is read of an answer that tells of an error.
 const ERROR_BYTES: usize = 64 * 1024;
 
@@ -66,12 +65,13 @@ impl Peer {
 
     /// A whole answer, or why there is none after as many attempts as are allowed in the time.
     pub async fn send(&self, call: &Call, judge: Judge) -> Result<Answer, ProviderError> {
+        let until = Instant::now() + call.total;
         self.counted(call, async {
-            let mut opened = self.attempts(call, judge).await?;
+            let mut opened = self.attempts(call, judge, until).await?;
             let status = opened.response.status();
             let headers = std::mem::take(opened.response.headers_mut());
-            let body = answer::read(&mut opened.response, call.most_bytes).await;
-            match body {
+            let body = timeout_at(until, answer::read(&mut opened.response, call.most_bytes)).await;
+            match body.unwrap_or_else(|_| Err(late("no whole answer in time"))) {
                 Ok(body) => {
                     opened.ticket.answered();
                     Ok(Answer { status, headers, body })
@@ -87,7 +87,7 @@ impl Peer {
 
     /// An answer whose body still comes, which the total time does not bound.
     pub async fn open(&self, call: &Call, judge: Judge) -> Result<Opened, ProviderError> {
-        self.counted(call, self.attempts(call, judge)).await
+        self.counted(call, self.attempts(call, judge, Instant::now() + call.total)).await
     }
 
     async fn counted<T>(
@@ -96,8 +96,7 @@ impl Peer {
         made: impl Future<Output = Result<T, ProviderError>>,
     ) -> Result<T, ProviderError> {
         let begun = Instant::now();
-        let made = timeout(call.total, made).await;
-        let made = made.unwrap_or_else(|_| Err(late("no answer in time")));
+        let made = made.await;
         let outcome = made.as_ref().err().map_or("ok", |error| error.class.as_str());
         let (provider, operation) =
             (label("provider", self.name), label("operation", call.operation));
@@ -108,12 +107,17 @@ impl Peer {
     }
 
     /// The first answer that is a success, as soon as its head is there.
-    async fn attempts(&self, call: &Call, judge: Judge) -> Result<Opened, ProviderError> {
-        let (mut attempts, until) = (Attempts::default(), Instant::now() + call.total);
+    async fn attempts(
+        &self,
+        call: &Call,
+        judge: Judge,
+        until: Instant,
+    ) -> Result<Opened, ProviderError> {
+        let mut attempts = Attempts::default();
         let mut failed: Option<ProviderError> = None;
         loop {
             let ticket = self.admit(failed.take())?;
-            let error = match self.attempt(call, judge, ticket).await {
+            let error = match self.attempt(call, judge, (ticket, until)).await {
                 Ok(opened) => return Ok(opened),
                 Err(error) => error,
             };
@@ -130,12 +134,14 @@ impl Peer {
 
     /// The right to an attempt: to another one only if the budget has it, else the failure stands.
     fn admit(&self, before: Option<ProviderError>) -> Result<Ticket, ProviderError> {
-        self.gate.admit(before.is_some(), Instant::now()).map_err(|barred| match (barred, before) {
-            (Barred::Refused(error), _) | (Barred::For(_), Some(error)) => error,
-            (Barred::For(wait), None) => {
-                let detail = "it failed too often of late";
-                let error = ProviderError::new(ErrorClass::Unavailable, "left_alone", detail);
-                ProviderError { retry_after: Some(wait), ..error }
+        self.gate.admit(before.is_some(), Instant::now().into_std()).map_err(|barred| {
+            match (barred, before) {
+                (Barred::Refused(error), _) | (Barred::For(_), Some(error)) => error,
+                (Barred::For(wait), None) => {
+                    let detail = "it failed too often of late";
+                    let error = ProviderError::new(ErrorClass::Unavailable, "left_alone", detail);
+                    ProviderError { retry_after: Some(wait), ..error }
+                }
             }
         })
     }
@@ -144,24 +150,41 @@ impl Peer {
         &self,
         call: &Call,
         judge: Judge,
-        mut ticket: Ticket,
+        (mut ticket, until): (Ticket, Instant),
     ) -> Result<Opened, Failed> {
-        let failed = |error| Failed { error, reached: Reached::Nobody };
-        let request = call.build(&self.http, &self.base).await.map_err(failed)?;
-        let sent = request.send().await.map_err(|error| {
-            let reached = if error.is_connect() { Reached::Nobody } else { Reached::Unknown };
-            Failed { error: lost(&error), reached }
-        });
-        let failed = match sent {
-            Ok(response) if response.status().is_success() => {
+        let begun = Instant::now();
+        let made = timeout_at(until, self.exchange(call, judge)).await;
+        let (failed, is_telling) = match made {
+            Ok(Ok(response)) => {
                 ticket.opened();
                 return Ok(Opened { response, left_bytes: call.most_bytes, ticket });
             }
-            Ok(response) => call.redacted(refused(response, judge).await),
-            Err(failed) => failed,
+            Ok(Err(failed)) => {
+                let is_sent = failed.reached != Reached::Unsent;
+                (failed, is_sent)
+            }
+            Err(_) => {
+                let error = late("no answer in time");
+                (Failed { error, reached: Reached::Unknown }, begun.elapsed() >= FAIR)
+            }
         };
-        ticket.failed(&failed.error);
+        if is_telling {
+            ticket.failed(&failed.error);
+        }
         Err(failed)
+    }
+
+    async fn exchange(&self, call: &Call, judge: Judge) -> Result<reqwest::Response, Failed> {
+        let unsent = |error| Failed { error, reached: Reached::Unsent };
+        let request = call.build(&self.http, &self.base).await.map_err(unsent)?;
+        match request.send().await {
+            Ok(response) if response.status().is_success() => Ok(response),
+            Ok(response) => Err(call.redacted(refused(response, judge).await)),
+            Err(error) => {
+                let reached = if error.is_connect() { Reached::Nobody } else { Reached::Unknown };
+                Err(Failed { error: lost(&error), reached })
+            }
+        }
     }
 }
 

@@ -25,7 +25,9 @@ pub struct Failed {
 /// How far an attempt came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reached {
-    /// Nothing was sent.
+    /// It cannot be sent at all.
+    Unsent,
+    /// The provider was not reached.
     Nobody,
     /// The provider answered that it had not done it.
     Answer,
@@ -64,7 +66,7 @@ fn may_repeat(failed: &Failed, repeat: Repeat) -> bool {
         return false;
     }
     match (repeat, failed.reached) {
-        (Repeat::Never, _) | (_, Reached::Told(false)) => false,
+        (Repeat::Never, _) | (_, Reached::Unsent | Reached::Told(false)) => false,
         (_, Reached::Nobody | Reached::Answer | Reached::Told(true)) => true,
         (repeat, Reached::Unknown) => repeat == Repeat::Always,
     }

@@ -188,6 +188,22 @@ async fn who_does_not_answer_is_not_waited_for() {
 }
 
 #[tokio::test]
+async fn a_provider_that_keeps_silent_is_left_alone() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", silent.local_addr().unwrap());
+    let peer = Outbound::new(&Metrics::new().unwrap()).unwrap().peer("test", &base);
+    let codes = async |ms, calls| {
+        let call = Call::post("test", "/").total(Duration::from_millis(ms));
+        let made = futures_util::future::join_all((0..calls).map(|_| peer.send(&call, judge)));
+        made.await.into_iter().map(|made| made.unwrap_err().code).collect::<Vec<_>>()
+    };
+    assert_eq!(codes(20, 10).await, vec!["timeout"; 10]);
+    // Who had no time was not blamed.
+    assert_eq!(codes(700, 5).await, vec!["timeout"; 5]);
+    assert_eq!(codes(700, 1).await, ["left_alone"]);
+}
+
+#[tokio::test]
 async fn an_answer_without_end_is_cut_off() {
     let (_server, peer) = server(vec![|| "x".repeat(10_001).into_response()]).await;
     let exact = peer.send(&Call::get("test", "/").most_bytes(10_001), judge).await.unwrap();
@@ -251,10 +267,52 @@ fn what_may_have_been_done_is_repeated_only_where_that_is_allowed() {
     assert!(!may(away, Reached::Unknown, Repeat::WhereSafe));
     assert!(may(away, Reached::Unknown, Repeat::Always));
     assert!(!may(away, Reached::Nobody, Repeat::Never));
+    assert!(!may(away, Reached::Unsent, Repeat::Always));
     assert!(!may(away, Reached::Told(false), Repeat::Always));
     for class in
         [ErrorClass::BadRequest, ErrorClass::Credentials, ErrorClass::Payment, ErrorClass::Protocol]
     {
         assert!(!may(class, Reached::Answer, Repeat::Always), "{class:?}");
+    }
+}
+
+proptest::proptest! {
+    /// Whatever fails however: attempts are bounded, no wait is shorter than the provider says, and
+    /// what cannot succeed or may have been done is not made again.
+    #[test]
+    fn repeats_are_bounded_and_never_hasty(
+        steps in proptest::collection::vec((0_usize..11, 0_usize..5, proptest::option::of(0_u64..600)), 1..20),
+        repeat in 0_usize..3,
+    ) {
+        use proptest::prelude::{prop_assert, prop_assert_eq};
+        use retry::{Attempts, Failed, Reached};
+        const CLASSES: [ErrorClass; 11] = [
+            ErrorClass::BadRequest, ErrorClass::Credentials, ErrorClass::Payment,
+            ErrorClass::Poison, ErrorClass::Language, ErrorClass::Format, ErrorClass::Protocol,
+            ErrorClass::Capacity, ErrorClass::RateLimited, ErrorClass::Unavailable,
+            ErrorClass::Timeout,
+        ];
+        const REACHED: [Reached; 5] = [
+            Reached::Unsent, Reached::Nobody, Reached::Answer, Reached::Told(true), Reached::Unknown,
+        ];
+        let repeat = [Repeat::Never, Repeat::WhereSafe, Repeat::Always][repeat];
+        let (mut attempts, mut repeats) = (Attempts::default(), 0);
+        for (class, reached, told) in steps {
+            let (class, reached) = (CLASSES[class], REACHED[reached]);
+            let mut error = ProviderError::new(class, "test", "as planned");
+            error.retry_after = told.map(Duration::from_secs);
+            let wait = attempts.next(&Failed { error, reached }, repeat);
+            if let Some(wait) = wait {
+                repeats += 1;
+                prop_assert!(class.retryable() && repeat != Repeat::Never);
+                prop_assert!(reached != Reached::Unknown || repeat == Repeat::Always);
+                let told = Duration::from_secs(told.unwrap_or_default());
+                prop_assert!(wait >= told && wait <= told + Duration::from_secs(8));
+            }
+        }
+        prop_assert!(repeats <= 3);
+        if repeat == Repeat::Never {
+            prop_assert_eq!(repeats, 0);
+        }
     }
 }

@@ -31,6 +31,8 @@ const ANSWER_BYTES: usize = 64 * 1024 * 1024;
 /// How often to look: short recordings are done soon, long ones are looked at as the SDKs do.
 const FIRST_LOOK: Duration = Duration::from_millis(500);
 const USUAL_LOOK: Duration = Duration::from_secs(3);
+/// How long one look may take.
+const LOOK_TIME: Duration = Duration::from_secs(30);
 
 /// Recordings to one AssemblyAI account. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -66,16 +68,28 @@ impl Recorded {
             .total(left());
         let Uploaded { upload_url } = self.send(upload).await?.json()?;
         let create = Call::post("create", "/v2/transcript").json(&wanted(&upload_url, options));
-        let mut job: Job = self.send(create.total(left())).await?.json()?;
-        let mut look = FIRST_LOOK;
+        let job: Job = self.send(create.total(left())).await?.json()?;
+        self.watch(job, until).await?.into_transcription(options)
+    }
+
+    /// Looks until it is over. A look that fails is not the end of a job that is paid for.
+    async fn watch(&self, mut job: Job, until: Instant) -> Result<Job, ProviderError> {
+        let path = format!("/v2/transcript/{}", plain(&job.id)?);
+        let left = || until.saturating_duration_since(Instant::now());
+        let (mut look, mut told) = (FIRST_LOOK, Duration::ZERO);
         while !job.is_over() {
-            sleep(look.min(left())).await;
-            look = (look * 2).min(USUAL_LOOK);
-            let path = format!("/v2/transcript/{}", plain(&job.id)?);
-            let call = Call::get("look", path).total(left()).most_bytes(ANSWER_BYTES);
-            job = self.send(call).await?.json()?;
+            sleep(look.max(told).min(left())).await;
+            (look, told) = ((look * 2).min(USUAL_LOOK), Duration::ZERO);
+            let call = Call::get("look", path.clone()).most_bytes(ANSWER_BYTES);
+            match self.send(call.total(left().min(LOOK_TIME))).await {
+                Ok(answer) => job = answer.json()?,
+                Err(error) if error.class.retryable() && !left().is_zero() => {
+                    told = error.retry_after.unwrap_or_default();
+                }
+                Err(error) => return Err(error),
+            }
         }
-        job.into_transcription(options)
+        Ok(job)
     }
 
     async fn send(&self, call: Call) -> Result<Answer, ProviderError> {
@@ -124,7 +138,69 @@ fn judge(status: StatusCode, _: &HeaderMap, body: &[u8]) -> ProviderError {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
+
+    use axum::{
+        Router,
+        extract::Request,
+        response::{IntoResponse, Response},
+    };
+
     use super::*;
+    use crate::telemetry::Metrics;
+
+    /// What looks are answered, one after the other.
+    const LOOKS: [(u16, &str); 3] = [
+        (503, r#"{"error":"come back later"}"#),
+        (502, "<html>"),
+        (200, r#"{"id":"a1","status":"completed","text":"Hi.","audio_duration":1}"#),
+    ];
+
+    async fn answer(looks: Arc<AtomicUsize>, request: Request) -> Response {
+        let body = match request.uri().path() {
+            "/v2/upload" => r#"{"upload_url":"https://cdn.example/u1"}"#,
+            "/v2/transcript" => r#"{"id":"a1","status":"queued"}"#,
+            "/v2/transcript/a1" => {
+                let (status, body) = LOOKS[looks.fetch_add(1, Ordering::SeqCst).min(2)];
+                let status = StatusCode::from_u16(status).unwrap();
+                // So that the look itself is not made again.
+                return (status, [("x-should-retry", "false")], body).into_response();
+            }
+            path => panic!("nobody asks for {path}"),
+        };
+        body.into_response()
+    }
+
+    #[tokio::test]
+    async fn a_look_that_fails_does_not_lose_the_job() {
+        drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+        let looks = Arc::new(AtomicUsize::new(0));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let counted = looks.clone();
+        let routes = Router::new().fallback(move |request| answer(counted, request));
+        #[expect(clippy::disallowed_methods, reason = "the server ends with the test")]
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        let outbound = Outbound::new(&Metrics::new().unwrap()).unwrap();
+        let path = std::env::temp_dir().join(format!("look-{}", uuid::Uuid::new_v4()));
+        std::fs::write(&path, "sound").unwrap();
+        let recording = Recording {
+            path: path.clone(),
+            bytes: 5,
+            file_name: "audio.wav".into(),
+            media_type: "audio/wav",
+            duration_ms: None,
+        };
+        let heard = Recorded::new(SecretString::from("key"), &base, &outbound)
+            .transcribe(&recording, &RecordedOptions::default(), Duration::from_secs(60))
+            .await;
+        std::fs::remove_file(path).unwrap();
+        assert_eq!(heard.unwrap().transcript, "Hi.");
+        assert_eq!(looks.load(Ordering::SeqCst), 3);
+    }
 
     #[test]
     fn an_empty_account_is_not_the_callers_fault() {
