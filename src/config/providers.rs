@@ -1,8 +1,10 @@
 //! Keys and addresses of the providers behind the REST routes.
 
+use chrono::NaiveDate;
 use secrecy::SecretString;
 
 use super::{
+    models::Models,
     reader::Reader,
     variables::{
         ASSEMBLYAI_API_KEY, ASSEMBLYAI_BASE_URL, DEEPSEEK_API_KEY, DEEPSEEK_BASE_URL,
@@ -15,6 +17,8 @@ use super::{
 /// Providers other than the live ones; one without a key is absent.
 #[derive(Clone, Debug)]
 pub struct ProvidersConfig {
+    /// Old names of models, and when which are retired.
+    pub models: Models,
     /// Key of the OpenAI account.
     pub openai_api_key: Option<SecretString>,
     /// OpenAI's model for translation.
@@ -45,10 +49,14 @@ pub struct ProvidersConfig {
 
 impl ProvidersConfig {
     pub(super) fn read(reader: &mut Reader<'_>) -> Self {
+        let models = Models::read(reader);
+        let model = |reader: &Reader<'_>, variable: &Variable| {
+            models.resolve(reader.text(variable)).to_owned()
+        };
         Self {
             openai_api_key: reader.secret(&OPENAI_API_KEY),
-            openai_model: reader.text(&OPENAI_MODEL).to_owned(),
-            openai_transcription_model: reader.text(&OPENAI_TRANSCRIPTION_MODEL).to_owned(),
+            openai_model: model(reader, &OPENAI_MODEL),
+            openai_transcription_model: model(reader, &OPENAI_TRANSCRIPTION_MODEL),
             openai_base_url: reader.url(&OPENAI_BASE_URL),
             assemblyai_api_key: reader.secret(&ASSEMBLYAI_API_KEY),
             assemblyai_base_url: reader.url(&ASSEMBLYAI_BASE_URL),
@@ -59,7 +67,18 @@ impl ProvidersConfig {
             google_sheets_base_url: reader.url(&GOOGLE_SHEETS_BASE_URL),
             make_webhook_url: secret_url(reader, &MAKE_WEBHOOK_URL),
             make_webhook_dev_url: secret_url(reader, &MAKE_WEBHOOK_DEV_URL),
+            models,
         }
+    }
+
+    /// What there is to say on that day of the models that are asked for.
+    pub fn warnings(&self, today: NaiveDate) -> Vec<String> {
+        let openai = [
+            (&OPENAI_MODEL, &self.openai_model),
+            (&OPENAI_TRANSCRIPTION_MODEL, &self.openai_transcription_model),
+        ];
+        let asked = openai.into_iter().filter(|_| self.openai_api_key.is_some());
+        asked.filter_map(|(named, model)| self.models.warning(named.name, model, today)).collect()
     }
 }
 

@@ -79,6 +79,8 @@ const URL: &str = "must be an http:// or https:// address";
 const FLAG: &str = "must be true or false";
 const ENVIRONMENTS: &str =
     "must be one of development, dev, local, test, testing, production, prod";
+const SERVERS: &str =
+    "must be a comma-separated list of deepgram, whisper, assemblyai and local, each once";
 const ANY: &str = "";
 
 /// At least a malformed or placeholder value of every variable; `ANY` where no value is wrong.
@@ -178,10 +180,22 @@ const CASES: &[Case] = &[
     ("USAGE_SCRATCH_DIR", "off", ANY),
     ("TRANSCRIPT_RETENTION_DAYS", "-1", "must be a whole number from 0 to 36500"),
     ("TRANSCRIPT_RETENTION_DAYS", "0", ANY),
+    ("MAX_UPLOAD_MB", "0", "must be a whole number from 1 to 16384"),
+    ("UPLOAD_SECONDS", "0", "must be a whole number from 1 to 86400"),
+    ("UPLOAD_DIR", "anything", ANY),
+    ("UPLOAD_SPACE_MB", "none", "must be a whole number from 1 to 16777216"),
+    ("TRANSCRIPTION_SECONDS", "1h", "must be a whole number from 1 to 86400"),
+    ("TRANSCRIPTION_PARALLEL", "0", "must be a whole number from 1 to 10000"),
+    ("TRANSCRIPTION_ORDER", "openai", SERVERS),
+    ("TRANSCRIPTION_ORDER", "local, Whisper", ANY),
     ("OPENAI_API_KEY", "<openai key>", PLACEHOLDER),
     ("OPENAI_API_KEY", "", MISSING),
     ("OPENAI_MODEL", "anything", ANY),
+    ("OPENAI_TRANSCRIPTION_MODEL", "anything", ANY),
     ("OPENAI_BASE_URL", "api.openai.com", URL),
+    ("MODEL_ALIASES", "old=", "must be a comma-separated list of old=new"),
+    ("MODEL_ALIASES", "old=new, older=new", ANY),
+    ("MODEL_RETIREMENTS", "m=2027-02-30", "must be a comma-separated list of model=YYYY-MM-DD"),
     ("ASSEMBLYAI_API_KEY", "anything", ANY),
     ("ASSEMBLYAI_BASE_URL", "ftp://a", URL),
     ("ASSEMBLYAI_STREAMING_URL", "wss://streaming.assemblyai.com", URL),

@@ -113,6 +113,8 @@ variables! {
         OPENAI_MODEL = "gpt-4o-mini", "OpenAI's model for translation.";
         OPENAI_TRANSCRIPTION_MODEL = "whisper-1", "OpenAI's model for recordings where the caller names none; only `whisper-1` tells the times of words.";
         OPENAI_BASE_URL = "https://api.openai.com/v1", "Where OpenAI is, with `/v1`.";
+        MODEL_ALIASES = "deepseek-chat=deepseek-flash,deepseek-reasoner=deepseek-flash", "What old names of models stand for: `old=new`, comma-separated.";
+        MODEL_RETIREMENTS = "gpt-4o=2027-01-14,gpt-4o-mini=2027-01-14,gpt-4.1=2027-01-14,gpt-4.1-mini=2027-01-14,whisper-1=2027-02-26,gpt-4o-transcribe=2027-02-26,gpt-4o-mini-transcribe=2027-02-26,gpt-4o-transcribe-diarize=2027-02-26", "When providers stop to serve a model: `model=YYYY-MM-DD`, comma-separated; logged at boot from 60 days before, where the model is asked for.";
         ASSEMBLYAI_API_KEY = "", "Key of the AssemblyAI account; optional.";
         ASSEMBLYAI_BASE_URL = "https://api.assemblyai.com", "Where AssemblyAI is.";
         ASSEMBLYAI_STREAMING_URL = "https://streaming.assemblyai.com", "Where AssemblyAI hears live audio; the WebSocket's address is derived from it.";

@@ -22,7 +22,8 @@ use tokio::{
 };
 
 use crate::{
-    app::App, config::Config, lifecycle::Shutdown, postgres::Fatal, relay, telemetry::logs,
+    app::App, config::Config, lifecycle::Shutdown, model::Clock, postgres::Fatal, relay,
+    telemetry::logs,
 };
 pub use routes::{Access, Route};
 use signals::Signals;
@@ -112,6 +113,9 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
     logs::start(&config.telemetry);
     for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    for warning in config.providers.warnings(Clock.now().date_naive()) {
         tracing::warn!("{warning}");
     }
     let running = tokio::select! {
