@@ -144,41 +144,38 @@ fn authenticator(config: &Config, backing: Backing) -> anyhow::Result<Authentica
 }
 
 /// Who transcribes recordings.
-fn transcribers(
-    config: &Config,
-    lineup: &Lineup,
-    metrics: &Metrics,
-) -> anyhow::Result<Transcribers> {
-    let outbound = Outbound::new(metrics).context("calls cannot be made")?;
+fn transcribers(config: &Config, lineup: &Lineup, outbound: &Outbound) -> Transcribers {
     let absent =
         |name, variable: &str| Transcriber::Absent(name, format!("{variable} is not set").into());
     let providers = &config.providers;
     let deepgram = config.deepgram.clone().map(|deepgram| {
-        Transcriber::Deepgram(deepgram::recorded::Recorded::new(deepgram, &outbound))
+        Transcriber::Deepgram(deepgram::recorded::Recorded::new(deepgram, outbound))
     });
     let openai = providers.openai_api_key.clone().map(|key| {
         let (model, base) = (&providers.openai_transcription_model, &providers.openai_base_url);
-        Transcriber::OpenAi(openai::transcription::Recorded::new(key, model, base, &outbound))
+        Transcriber::OpenAi(openai::transcription::Recorded::new(key, model, base, outbound))
     });
     let assemblyai = providers.assemblyai_api_key.clone().map(|key| {
         let base = &providers.assemblyai_base_url;
-        Transcriber::AssemblyAi(assemblyai::recorded::Recorded::new(key, base, &outbound))
+        Transcriber::AssemblyAi(assemblyai::recorded::Recorded::new(key, base, outbound))
     });
-    Ok(Transcribers::new(vec![
+    Transcribers::new(vec![
         deepgram.unwrap_or_else(|| absent("deepgram", "DEEPGRAM_API_KEY")),
         openai.unwrap_or_else(|| absent("whisper", "OPENAI_API_KEY")),
         assemblyai.unwrap_or_else(|| absent("assemblyai", "ASSEMBLYAI_API_KEY")),
         lineup.embedded(),
-    ]))
+    ])
 }
 
 /// Recordings are decoded on as many cores as there are, less one for whoever speaks.
 fn recordings(config: &Config, live: &LiveService) -> anyhow::Result<Recordings> {
+    let outbound = Outbound::new(&live.metrics).context("calls cannot be made")?;
+    let outbound = outbound.traced(live.tracer.clone());
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let files = Files::new("ffmpeg", cores.saturating_sub(1).max(1), LONGEST_RECORDING);
     let ground = transcription::Ground {
         limits: live.limits.clone(),
-        transcribers: transcribers(config, &live.lineup, &live.metrics)?,
+        transcribers: transcribers(config, &live.lineup, &outbound),
         files,
         usage: live.usage.clone(),
         shutdown: live.shutdown.clone(),

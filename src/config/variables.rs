@@ -133,6 +133,6 @@ variables! {
         OTEL_EXPORTER_OTLP_TRACES_ENDPOINT = "", "OTLP address of traces, taken as it is.";
         OTEL_EXPORTER_OTLP_HEADERS = "", "Headers for the collector: `name=value`, comma-separated.";
         OTEL_SERVICE_NAME = "audio-transcription-api", "Name of this service in traces.";
-        OTEL_TRACES_SAMPLER_ARG = "0.01", "Share of live sessions that are traced, 0 to 1.";
+        OTEL_TRACES_SAMPLER_ARG = "0.01", "Share of live sessions, and of calls of providers over REST, that are traced, 0 to 1.";
     }
 }

@@ -1,8 +1,8 @@
 //! The one way to call a provider over REST.
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderName, StatusCode};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     model::Clock,
-    telemetry::{Metrics, metrics::label},
+    telemetry::{Metrics, Tracer, metrics::label, spans::Outgoing},
 };
 
 const CONNECT: Duration = Duration::from_secs(5);
@@ -29,6 +29,7 @@ pub type Judge = fn(StatusCode, &HeaderMap, &[u8]) -> ProviderError;
 pub struct Outbound {
     http: reqwest::Client,
     metrics: Metrics,
+    tracer: Option<Tracer>,
 }
 
 /// One provider. Cheap to clone; clones share what they know of it.
@@ -39,6 +40,7 @@ pub struct Peer {
     http: reqwest::Client,
     gate: Arc<Gate>,
     metrics: Metrics,
+    tracer: Option<Tracer>,
 }
 
 impl Outbound {
@@ -46,14 +48,19 @@ impl Outbound {
     pub fn new(metrics: &Metrics) -> Result<Self, reqwest::Error> {
         let none = reqwest::redirect::Policy::none();
         let http = reqwest::Client::builder().redirect(none).connect_timeout(CONNECT).build()?;
-        Ok(Self { http, metrics: metrics.clone() })
+        Ok(Self { http, metrics: metrics.clone(), tracer: None })
+    }
+
+    /// With a span for the share of calls that is traced, where spans go anywhere.
+    pub fn traced(self, tracer: Option<Tracer>) -> Self {
+        Self { tracer, ..self }
     }
 
     /// The provider of that name at that address, to which paths of calls are added.
     pub fn peer(&self, name: &'static str, base: &str) -> Peer {
         let gate = Arc::new(Gate::new(name, self.metrics.clone()));
         let (http, metrics) = (self.http.clone(), self.metrics.clone());
-        Peer { name, base: base.into(), http, gate, metrics }
+        Peer { name, base: base.into(), http, gate, metrics, tracer: self.tracer.clone() }
     }
 }
 
@@ -65,9 +72,10 @@ impl Peer {
 
     /// A whole answer, or why there is none after as many attempts as are allowed in the time.
     pub async fn send(&self, call: &Call, judge: Judge) -> Result<Answer, ProviderError> {
+        let (call, span) = self.begin(call);
         let until = Instant::now() + call.total;
-        self.counted(call, async {
-            let mut opened = self.attempts(call, judge, until).await?;
+        self.counted((&call, span), async {
+            let mut opened = self.attempts(&call, judge, until).await?;
             let status = opened.response.status();
             let headers = std::mem::take(opened.response.headers_mut());
             let body = timeout_at(until, answer::read(&mut opened.response, call.most_bytes)).await;
@@ -87,17 +95,32 @@ impl Peer {
 
     /// An answer whose body still comes, which the total time does not bound.
     pub async fn open(&self, call: &Call, judge: Judge) -> Result<Opened, ProviderError> {
-        self.counted(call, self.attempts(call, judge, Instant::now() + call.total)).await
+        let (call, span) = self.begin(call);
+        let made = self.attempts(&call, judge, Instant::now() + call.total);
+        self.counted((&call, span), made).await
+    }
+
+    /// The call as it is made: one that is traced says so.
+    fn begin<'a>(&self, call: &'a Call) -> (Cow<'a, Call>, Option<Outgoing>) {
+        let tracer = self.tracer.as_ref().filter(|tracer| tracer.samples());
+        let Some(tracer) = tracer else { return (Cow::Borrowed(call), None) };
+        let span =
+            tracer.outgoing(vec![label("provider", self.name), label("operation", call.operation)]);
+        let traceparent = HeaderName::from_static("traceparent");
+        (Cow::Owned(call.clone().header(traceparent, &span.traceparent())), Some(span))
     }
 
     async fn counted<T>(
         &self,
-        call: &Call,
+        (call, span): (&Call, Option<Outgoing>),
         made: impl Future<Output = Result<T, ProviderError>>,
     ) -> Result<T, ProviderError> {
         let begun = Instant::now();
         let made = made.await;
         let outcome = made.as_ref().err().map_or("ok", |error| error.class.as_str());
+        if let Some(span) = span {
+            span.end(outcome);
+        }
         let (provider, operation) =
             (label("provider", self.name), label("operation", call.operation));
         let ms = begun.elapsed().as_secs_f64() * 1000.0;

@@ -28,6 +28,7 @@ type Heard = (HeaderMap, Vec<u8>);
 
 #[derive(Clone)]
 struct Server {
+    at: std::net::SocketAddr,
     script: Arc<Script>,
     asked: Arc<AtomicUsize>,
     heard: Arc<std::sync::Mutex<Vec<Heard>>>,
@@ -44,9 +45,10 @@ async fn answer(State(server): State<Server>, request: Request) -> Response {
 async fn server(script: Script) -> (Server, Peer) {
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
     let (asked, heard) = (Arc::default(), Arc::default());
-    let server = Server { script: Arc::new(script), asked, heard };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let base = format!("http://{}/base/", listener.local_addr().unwrap());
+    let at = listener.local_addr().unwrap();
+    let server = Server { at, script: Arc::new(script), asked, heard };
+    let base = format!("http://{at}/base/");
     let routes = Router::new().fallback(answer).with_state(server.clone());
     #[expect(clippy::disallowed_methods, reason = "the server ends with the test")]
     tokio::spawn(async move { axum::serve(listener, routes).await });
@@ -236,6 +238,23 @@ async fn nobody_there_is_unavailable() {
     let peer = outbound.peer("test", &format!("http://{free}"));
     let error = peer.send(&Call::post("test", "/").repeat(Repeat::Never), judge).await.unwrap_err();
     assert_eq!((error.class, error.code.as_str()), (ErrorClass::Unavailable, "unreachable"));
+}
+
+#[tokio::test]
+async fn a_call_that_is_traced_tells_the_provider_so() {
+    use crate::telemetry::Tracer;
+    let spans = opentelemetry_sdk::trace::SdkTracerProvider::builder().build();
+    for (share, is_traced) in [(1.0, true), (0.0, false)] {
+        let (server, _) = server(vec![fine]).await;
+        let outbound = Outbound::new(&Metrics::new().unwrap()).unwrap();
+        let outbound = outbound.traced(Some(Tracer::new(&spans, share)));
+        let peer = outbound.peer("test", &format!("http://{}", server.at));
+        peer.send(&Call::get("test", "/"), judge).await.unwrap();
+        let heard = server.heard.lock().unwrap();
+        let told = heard[0].0.get("traceparent").map(|told| told.to_str().unwrap().split('-'));
+        let lengths = told.map(|told| told.map(str::len).collect::<Vec<_>>());
+        assert_eq!(lengths, is_traced.then(|| vec![2, 32, 16, 2]));
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use opentelemetry::{
         Link, Span, SpanContext, SpanKind, Status, TraceContextExt, Tracer as _, TracerProvider,
     },
 };
-use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
+use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, Span as SdkSpan};
 
 /// Writes spans of sampled sessions, where an exporter is configured.
 #[derive(Clone, Debug)]
@@ -67,6 +67,13 @@ impl Tracer {
         context
     }
 
+    /// Begins the span of a call to somebody else, whom its header tells.
+    pub fn outgoing(&self, attributes: Vec<KeyValue>) -> Outgoing {
+        let builder = self.tracer.span_builder("provider.call").with_kind(SpanKind::Client);
+        let builder = builder.with_attributes(attributes);
+        Outgoing { span: builder.start_with_context(&self.tracer, &Context::new()) }
+    }
+
     /// Writes a root span and its children, all of them over.
     pub fn tree(&self, link: &SpanContext, root: Record, children: Vec<Record>) {
         let mut span = self
@@ -91,6 +98,29 @@ impl Tracer {
             span.end_with_timestamp(child.end);
         }
         parent.span().end_with_timestamp(root.end);
+    }
+}
+
+/// A call to somebody else, until it is over.
+#[derive(Debug)]
+pub struct Outgoing {
+    span: SdkSpan,
+}
+
+impl Outgoing {
+    /// What a W3C `traceparent` header says of it.
+    pub fn traceparent(&self) -> String {
+        let context = self.span.span_context();
+        let flags = context.trace_flags().to_u8();
+        format!("00-{}-{}-{flags:02x}", context.trace_id(), context.span_id())
+    }
+
+    /// Ends it; the word is `ok` or the class of its failure.
+    pub fn end(mut self, outcome: &'static str) {
+        if outcome != "ok" {
+            self.span.set_status(Status::error(outcome));
+        }
+        self.span.end();
     }
 }
 

@@ -32,6 +32,8 @@ pub const TAKES: [&str; 8] = [
 ];
 /// What models other than that one take, with some room.
 const LONGEST: Duration = Duration::from_secs(23 * 60);
+/// The model that takes words to listen for, and several languages.
+const WITH_KEYWORDS: &str = "gpt-transcribe";
 /// The model that tells times.
 const WITH_TIMES: &str = "whisper-1";
 
@@ -92,6 +94,10 @@ fn parts(recording: &Recording, options: &RecordedOptions, model: &str) -> Vec<P
     if let Some(language) = &options.language {
         add("language", language.split('-').next().unwrap_or(language));
     }
+    if model.starts_with(WITH_KEYWORDS) {
+        options.keyterms.iter().for_each(|term| add("keywords[]", term));
+    }
+    options.extra.iter().for_each(|(name, value)| add(name, value));
     if let Some(prompt) = &options.prompt {
         add("prompt", prompt);
     }
@@ -232,6 +238,43 @@ mod tests {
         assert_eq!((heard.duration_ms, heard.tokens), (Some(2_500), None));
         assert!(heard.confidence.is_some_and(|sure| (sure - 0.9048).abs() < 0.001));
         assert_eq!((heard.words[1].word.as_str(), heard.words[1].start_ms), ("there", 600));
+    }
+
+    #[test]
+    fn a_form_has_what_its_model_takes() {
+        let recording = Recording {
+            path: "audio.wav".into(),
+            bytes: 1,
+            file_name: "audio.wav".into(),
+            media_type: "audio/wav",
+            duration_ms: None,
+        };
+        let options = RecordedOptions {
+            language: Some("en-US".into()),
+            keyterms: vec!["Ross".into()],
+            extra: vec![("include[]".into(), "logprobs".into())],
+            ..RecordedOptions::default()
+        };
+        let fields = |model| {
+            let text = |part| match part {
+                Part::Text { name, value } => Some(format!("{name}={value}")),
+                Part::File { .. } => None,
+            };
+            parts(&recording, &options, model).into_iter().filter_map(text).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            fields("gpt-transcribe"),
+            [
+                "model=gpt-transcribe",
+                "response_format=json",
+                "language=en",
+                "keywords[]=Ross",
+                "include[]=logprobs"
+            ]
+        );
+        let timed = fields("whisper-1");
+        assert!(timed.contains(&"timestamp_granularities[]=word".to_owned()), "{timed:?}");
+        assert!(!timed.iter().any(|field| field.starts_with("keywords")), "{timed:?}");
     }
 
     #[test]
