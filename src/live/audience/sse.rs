@@ -58,7 +58,7 @@ pub async fn events(
         Ok(admitted) => admitted,
         Err(refusal) => return refuse(&service, refusal, &parts),
     };
-    match open(service.clone(), admitted, &room, &parts).await {
+    match Box::pin(open(service.clone(), admitted, &room, &parts)).await {
         Ok(frames) => stream(frames),
         Err(error) => refuse(&service, error.into(), &parts),
     }

@@ -159,7 +159,7 @@ mod tests {
         (200, r#"{"id":"a1","status":"completed","text":"Hi.","audio_duration":1}"#),
     ];
 
-    async fn answer(looks: Arc<AtomicUsize>, request: Request) -> Response {
+    fn answer(looks: &AtomicUsize, request: &Request) -> Response {
         let body = match request.uri().path() {
             "/v2/upload" => r#"{"upload_url":"https://cdn.example/u1"}"#,
             "/v2/transcript" => r#"{"id":"a1","status":"queued"}"#,
@@ -181,7 +181,8 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let counted = looks.clone();
-        let routes = Router::new().fallback(move |request| answer(counted, request));
+        let routes =
+            Router::new().fallback(async move |request: Request| answer(&counted, &request));
         #[expect(clippy::disallowed_methods, reason = "the server ends with the test")]
         tokio::spawn(async move { axum::serve(listener, routes).await });
         let outbound = Outbound::new(&Metrics::new().unwrap()).unwrap();
