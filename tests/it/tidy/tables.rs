@@ -218,7 +218,8 @@ fn spans_and_their_attributes() {
     let documented = quote(&document, "`transcribe.");
     let real = quote(&code, "\"transcribe.");
     same(documented, real, "correct the attributes of spans in docs/TELEMETRY.md");
-    let spans = ["session.start", "utterance", "silence", "untranscribed", "audio.chunk"];
+    let spans =
+        ["provider.call", "session.start", "utterance", "silence", "untranscribed", "audio.chunk"];
     let gone = spans.iter().filter(|name| !code.contains(&format!("\"{name}\"")));
     none(gone.map(|name| format!("no span {name}")), "correct the spans in docs/TELEMETRY.md");
     same(
