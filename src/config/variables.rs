@@ -105,7 +105,7 @@ variables! {
         UPLOAD_DIR = "", "Folder for uploads while they are worked on; `audio-transcription-api` in the system's temporary folder where unset.";
         UPLOAD_SPACE_MB = "16384", "What uploads may take of that folder at once, 1 to 16777216, in MiB; what finds no room is refused.";
         TRANSCRIPTION_SECONDS = "1800", "How long a recording may take to be transcribed, 1 to 86400; answered 504 after it.";
-        TRANSCRIPTION_PARALLEL = "64", "Recordings that one replica transcribes at once, 1 to 10000; more are refused.";
+        TRANSCRIPTION_PARALLEL = "64", "Recordings that one replica transcribes at once, 1 to 10000; more wait half a minute, and are refused then.";
         TRANSCRIPTION_ORDER = "deepgram,whisper,assemblyai,local", "Who is asked for `provider=auto`, in this order, as far as they are there: a comma-separated list.";
     }
     "Other providers" {

@@ -10,10 +10,16 @@ mod pipeline;
 mod scratch;
 mod upload;
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::extract::Request;
-use tokio::sync::Semaphore;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
 use uuid::Uuid;
 
 use self::{
@@ -37,6 +43,9 @@ use crate::{
     },
     usage::{Act, Price, Usage},
 };
+
+/// How long a recording waits for its turn.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What these routes need. Cheap to clone.
 #[derive(Clone)]
@@ -105,9 +114,6 @@ impl Recordings {
         if let Some(why) = self.transcribers.get(provider).and_then(Transcriber::absent) {
             return Err(failure::of_absent(provider, why));
         }
-        let busy =
-            || Error::new(ErrorKind::Overloaded, "too many recordings are being transcribed");
-        let place = self.places.clone().try_acquire_owned().map_err(|_| busy())?;
         let mut folder = self.scratch.folder().await?;
         let (asked, saved) = self.receive(provider, request, &mut folder).await?;
         let Some(kind) = Kind::sniff(&saved.head) else {
@@ -118,6 +124,7 @@ impl Recordings {
             )));
         };
         let source = Source { path: saved.path, bytes: saved.bytes, kind };
+        let place = self.place().await?;
         let job = Job { asked, source, folder, caller, provider, endpoint };
         let recordings = self.clone();
         let work = self.shutdown.spawn(async move {
@@ -128,6 +135,15 @@ impl Recordings {
         let broken =
             |error| Error::new(ErrorKind::Internal, "Internal server error").because(error);
         work.await.map_err(broken)?
+    }
+
+    /// A place among those that are worked on; taken late, so that slow uploads hold none.
+    async fn place(&self) -> Result<OwnedSemaphorePermit, Error> {
+        let busy =
+            || Error::new(ErrorKind::Overloaded, "too many recordings are being transcribed");
+        let place = timeout(PATIENCE, self.places.clone().acquire_owned()).await;
+        // Nobody closes it.
+        place.map_err(|_| busy())?.map_err(|_| busy())
     }
 
     async fn receive(
