@@ -1,6 +1,8 @@
 //! Every long-lived component of a replica, built once, in order.
 
-use std::{sync::Arc, time::Duration};
+mod acts;
+
+use std::sync::Arc;
 
 use anyhow::Context;
 use opentelemetry_sdk::trace::SdkTracerProvider;
@@ -14,29 +16,18 @@ use crate::{
     lifecycle::Shutdown,
     limits::{Leases, Limits, Line, Slots},
     live::{Lapses, LiveService, OpenSockets, Owners, audience::Links},
-    media::Files,
     model::Clock,
-    outbound::Outbound,
     postgres::Database,
-    providers::{
-        Lineup, Live, assemblyai,
-        assemblyai::AssemblyAi,
-        deepgram,
-        deepgram::Deepgram,
-        openai,
-        transcriber::{Transcriber, Transcribers},
-    },
+    providers::{Lineup, Live, assemblyai::AssemblyAi, deepgram, deepgram::Deepgram},
     redis::Redis,
     relay::{self, Relay},
     rooms::{Ground, Rooms},
     telemetry::{Metrics, Tracer, export},
-    transcription::{self, Recordings},
+    transcription::Recordings,
     transcripts::{Transcripts, handlers::Library},
+    translation::Translations,
     usage::{Fallback, Usage},
 };
-
-/// The longest recording: what AssemblyAI takes.
-const LONGEST_RECORDING: Duration = Duration::from_secs(10 * 3600);
 
 /// One replica. Two of them in one process do not know of each other.
 pub struct App {
@@ -66,6 +57,8 @@ pub struct App {
     pub library: Library,
     /// Recorded audio.
     pub recordings: Recordings,
+    /// Texts.
+    pub translations: Translations,
     /// Real-time audio.
     pub live: LiveService,
     /// Where spans go, if anywhere.
@@ -81,8 +74,7 @@ impl App {
         reached: Option<String>,
         shutdown: Shutdown,
     ) -> anyhow::Result<Self> {
-        let metrics = Metrics::new().context("metrics could not be set up")?;
-        let (spans, tracer) = spans(&config)?;
+        let (metrics, spans, tracer) = telemetry(&config)?;
         let (database, redis) = stores(&config, &shutdown)?;
         let backing = backing(&config, (&database, &redis, &metrics), &shutdown);
         let (secrets, users) = (backing.secrets.clone(), backing.users.clone());
@@ -92,14 +84,13 @@ impl App {
         let common = (&redis, &metrics, &shutdown);
         let (fleet, relay) = join(&config, &secrets, reached.as_deref(), common);
         let (limits, leases) = limits(&config, &fleet, common);
-        let usage = usage(&config, &database, (users, secrets.clone()), common);
         let lineup = lineup(&config, &metrics, &shutdown).await?;
         let live = LiveService {
             auth: auth.clone(),
             limits: limits.clone(),
             live: lineup.first().clone(),
             lineup,
-            usage,
+            usage: usage(&config, &database, (users, secrets.clone()), common),
             transcripts: transcripts.clone(),
             rooms: rooms.clone(),
             owners: Owners::start(fleet.id(), redis.clone(), &shutdown),
@@ -118,9 +109,11 @@ impl App {
             upstream_slots: Slots::new(&lines(&config), &redis, &fleet, &metrics, &shutdown),
             slots: Arc::new(Semaphore::new(config.live.max_sessions)),
         };
+        let (recordings, translations) = acts::build(&config, &live)?;
         Ok(Self {
             accounts: Accounts { auth: auth.clone(), limits: limits.clone(), door: door(&live) },
-            recordings: recordings(&config, &live)?,
+            recordings,
+            translations,
             library: Library { auth: auth.clone(), transcripts },
             config,
             shutdown,
@@ -143,56 +136,19 @@ fn authenticator(config: &Config, backing: Backing) -> anyhow::Result<Authentica
         .context("authentication could not be set up")
 }
 
-/// Who transcribes recordings.
-fn transcribers(config: &Config, lineup: &Lineup, outbound: &Outbound) -> Transcribers {
-    let absent =
-        |name, variable: &str| Transcriber::Absent(name, format!("{variable} is not set").into());
-    let providers = &config.providers;
-    let deepgram = config.deepgram.clone().map(|deepgram| {
-        Transcriber::Deepgram(deepgram::recorded::Recorded::new(deepgram, outbound))
-    });
-    let openai = providers.openai_api_key.clone().map(|key| {
-        let (model, base) = (&providers.openai_transcription_model, &providers.openai_base_url);
-        Transcriber::OpenAi(openai::transcription::Recorded::new(key, model, base, outbound))
-    });
-    let assemblyai = providers.assemblyai_api_key.clone().map(|key| {
-        let base = &providers.assemblyai_base_url;
-        Transcriber::AssemblyAi(assemblyai::recorded::Recorded::new(key, base, outbound))
-    });
-    Transcribers::new(vec![
-        deepgram.unwrap_or_else(|| absent("deepgram", "DEEPGRAM_API_KEY")),
-        openai.unwrap_or_else(|| absent("whisper", "OPENAI_API_KEY")),
-        assemblyai.unwrap_or_else(|| absent("assemblyai", "ASSEMBLYAI_API_KEY")),
-        lineup.embedded(),
-    ])
-}
-
-/// Recordings are decoded on as many cores as there are, less one for whoever speaks.
-fn recordings(config: &Config, live: &LiveService) -> anyhow::Result<Recordings> {
-    let outbound = Outbound::new(&live.metrics).context("calls cannot be made")?;
-    let outbound = outbound.traced(live.tracer.clone());
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let files = Files::new("ffmpeg", cores.saturating_sub(1).max(1), LONGEST_RECORDING);
-    let ground = transcription::Ground {
-        limits: live.limits.clone(),
-        transcribers: transcribers(config, &live.lineup, &outbound),
-        files,
-        usage: live.usage.clone(),
-        shutdown: live.shutdown.clone(),
-    };
-    Ok(Recordings::new(ground, config.recorded.clone()))
-}
-
 fn stores(config: &Config, shutdown: &Shutdown) -> anyhow::Result<(Database, Redis)> {
     let database = Database::new(&config.database).context("DATABASE_URL is unusable")?;
     let redis = Redis::connect(&config.redis, shutdown).context("REDIS_URL is unusable")?;
     Ok((database, redis))
 }
 
-fn spans(config: &Config) -> anyhow::Result<(Option<SdkTracerProvider>, Option<Tracer>)> {
+fn telemetry(
+    config: &Config,
+) -> anyhow::Result<(Metrics, Option<SdkTracerProvider>, Option<Tracer>)> {
+    let metrics = Metrics::new().context("metrics could not be set up")?;
     let spans = export::start(&config.telemetry).context("spans cannot be exported")?;
     let tracer = spans.as_ref().map(|spans| Tracer::new(spans, config.telemetry.sample_ratio));
-    Ok((spans, tracer))
+    Ok((metrics, spans, tracer))
 }
 
 /// What verification stands on.

@@ -3,7 +3,7 @@
 //! Slices stand on floors: a file imports only from lower floors or from its own slice.
 //!
 //! ```text
-//! main ► cli · server · app · live accounts transcription · rooms · usage
+//! main ► cli · server · app · live accounts transcription · translation rooms · usage
 //!      · limits · transcripts · providers · media relay · auth · web outbound · fleet
 //!      · postgres redis · telemetry · probe backoff · lifecycle config · model
 //! ```
@@ -36,5 +36,6 @@ pub mod server;
 pub mod telemetry;
 mod transcription;
 mod transcripts;
+mod translation;
 pub mod usage;
 mod web;

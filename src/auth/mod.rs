@@ -2,6 +2,7 @@
 
 mod api_key;
 mod authenticator;
+mod caller;
 mod claims;
 pub mod digest;
 pub mod directory;
@@ -34,6 +35,7 @@ mod userinfo;
 mod users;
 
 pub use authenticator::{Authenticator, Backing};
+pub use caller::Caller;
 pub use directory::Directory;
 pub use jwt::VerifiedToken;
 pub use keys::NewKey;

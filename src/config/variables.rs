@@ -120,11 +120,15 @@ variables! {
         ASSEMBLYAI_STREAMING_URL = "https://streaming.assemblyai.com", "Where AssemblyAI hears live audio; the WebSocket's address is derived from it.";
         DEEPSEEK_API_KEY = "", "Key of the DeepSeek account; required in production.";
         DEEPSEEK_BASE_URL = "https://api.deepseek.com", "Where DeepSeek is.";
+        DEEPSEEK_MODEL = "deepseek-flash", "DeepSeek's model for translation.";
         GOOGLE_APPLICATION_CREDENTIALS = "", "File with the Google service account; optional.";
         GOOGLE_TRANSLATE_BASE_URL = "https://translation.googleapis.com", "Where Google Translate is.";
+        GOOGLE_TRANSLATE_VERSION = "v2", "Edition of Google Translate: `v2` (Basic) or `v3` (Advanced).";
         GOOGLE_SHEETS_BASE_URL = "https://sheets.googleapis.com", "Where Google Sheets is.";
         MAKE_WEBHOOK_URL = "", "Webhook that receives translations; optional.";
         MAKE_WEBHOOK_DEV_URL = "", "Webhook that receives translations marked as development; optional.";
+        MAKE_WEBHOOK_SECRET = "", "Signs what webhooks receive, as Standard Webhooks has it; not signed where unset.";
+        TRANSLATION_SECONDS = "600", "How long a translation may take, 1 to 86400; answered 504 after it.";
     }
     "Telemetry" {
         LOG_LEVEL = "INFO", "Least severe line that is logged: `DEBUG`, `INFO`, `WARNING` or `ERROR`, in any case.";

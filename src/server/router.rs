@@ -42,6 +42,7 @@ use crate::{
     relay,
     transcription::handlers as recorded,
     transcripts::handlers as sessions,
+    translation::handlers as translation,
     web::{client_address, client_address::Proxies, error, request_id, request_id::RequestId},
 };
 
@@ -110,6 +111,7 @@ pub(super) fn service(
 fn page(app: &Arc<App>, table: Table) -> Table {
     let (app, live, accounts) = (app.clone(), app.live.clone(), app.accounts.clone());
     let (library, recordings) = (app.library.clone(), app.recordings.clone());
+    let translations = app.translations.clone();
     table
         .get("/", Public, health::root, ())
         .get("/health", Public, health::health, ())
@@ -140,7 +142,11 @@ fn page(app: &Arc<App>, table: Table) -> Table {
         .post("/transcriptions/whisper", Any, recorded::whisper, recordings.clone())
         .post("/transcriptions/assemblyai", Any, recorded::assemblyai, recordings.clone())
         .post("/transcriptions/local", Any, recorded::local, recordings.clone())
-        .post("/transcriptions/auto", Any, recorded::auto, recordings)
+        .post("/transcriptions/auto", Any, recorded::auto, recordings.clone())
+        .post("/transcriptions/transcribe-and-translate", Any, recorded::translated, recordings)
+        .post("/translations/openai", Any, translation::openai, translations.clone())
+        .post("/translations/google", Any, translation::google, translations.clone())
+        .post("/translations/deepseek", Any, translation::deepseek, translations)
         .post("/auth/stream-ticket", Any, tickets::issue, accounts.clone())
         .post("/mobile-auth/login", Counted(Login), mobile::login, accounts.clone())
         .post("/mobile-auth/logout", Public, mobile::logout, accounts.clone())

@@ -81,6 +81,8 @@ pub struct Metrics {
     pub edge_refused: Counter<u64>,
     /// Passwords hashed, compared or refused for want of room, by `outcome`.
     pub password_hashes: Counter<u64>,
+    /// Deliveries to webhooks, by outcome.
+    pub webhook_deliveries: Counter<u64>,
     /// Usage rows, by `outcome` (`inserted`, `duplicate`, `retried`, `deferred`, `lost`).
     pub usage_rows: Counter<u64>,
     /// Usage checkpoints waiting to be written.
@@ -176,6 +178,7 @@ impl Metrics {
             upstream_slot_wait_ms: make.milliseconds("upstream_slot_wait_ms"),
             edge_refused: make.counter("edge_refused"),
             password_hashes: make.counter("password_hashes"),
+            webhook_deliveries: make.counter("webhook_deliveries"),
             usage_rows: make.counter("usage_rows"),
             usage_pending: make.gauge("usage_pending"),
             resumes: make.counter("resumes"),

@@ -3,7 +3,7 @@
 use crate::{
     media::FileError,
     model::{Error, ErrorKind},
-    providers::{ErrorClass, ProviderError},
+    providers::{ErrorClass, ProviderError, failure},
 };
 
 /// What the contract calls a provider.
@@ -21,31 +21,9 @@ pub const fn is_the_callers(class: ErrorClass) -> bool {
     matches!(class, ErrorClass::BadRequest | ErrorClass::Poison | ErrorClass::Format)
 }
 
-/// A provider's failure. What it says of our account or of its troubles is not the caller's.
+/// A provider's failure.
 pub fn of_provider(provider: &str, error: ProviderError) -> Error {
-    let (kind, shown) = match error.class {
-        ErrorClass::BadRequest | ErrorClass::Poison | ErrorClass::Format => {
-            (ErrorKind::InvalidRequest, error.detail.clone())
-        }
-        ErrorClass::Language => (ErrorKind::UnsupportedLanguage, error.detail.clone()),
-        ErrorClass::RateLimited => {
-            (ErrorKind::RateLimited, "the provider is asked too often".into())
-        }
-        ErrorClass::Timeout => (ErrorKind::Timeout, "the provider took too long".into()),
-        ErrorClass::Protocol => {
-            (ErrorKind::ProviderRejected, "the provider's answer was not understood".into())
-        }
-        ErrorClass::Capacity => (ErrorKind::Overloaded, "no room for it now".into()),
-        ErrorClass::Credentials | ErrorClass::Payment | ErrorClass::Unavailable => {
-            (ErrorKind::ProviderUnavailable, "the provider cannot be used now".into())
-        }
-    };
-    let wait = error.retry_after;
-    let failure = text(provider, kind, &shown).because(error);
-    match wait {
-        Some(wait) if kind.retryable() => failure.after(wait),
-        _ => failure,
-    }
+    failure::tell(&format!("{} transcription failed", title(provider)), error)
 }
 
 /// A file's failure on its way to a provider.

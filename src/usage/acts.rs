@@ -43,8 +43,12 @@ pub struct Act {
     pub language: Option<String>,
     /// Whether speakers were told apart.
     pub diarize: bool,
-    /// Milliseconds of audio.
-    pub audio_ms: u64,
+    /// Milliseconds of audio, where there was any.
+    pub audio_ms: Option<u64>,
+    /// Tokens of text, of the request and of the answer, where those were counted.
+    pub tokens: Option<u64>,
+    /// Characters of text, where there was any.
+    pub characters: Option<u64>,
     /// What the user is billed, and what the provider takes.
     pub cost: Micros,
     /// From where it was asked for.

@@ -12,6 +12,7 @@ mod start;
 mod store;
 #[cfg(test)]
 mod tests;
+mod text_price;
 mod writer;
 
 use std::{sync::Arc, time::Duration};
@@ -25,6 +26,7 @@ pub use marks::{Left, Mark, Marked, Marks, leave_marks};
 pub use meter::Meter;
 pub use price::{Price, RATE_CARD, Rate};
 pub use start::SessionStart;
+pub use text_price::{TextPrice, TextRate};
 
 use crate::{
     auth::Users, lifecycle::Shutdown, model::Clock, postgres::Database, telemetry::Metrics,

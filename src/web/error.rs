@@ -81,18 +81,28 @@ pub fn render(error: &Error, id: Option<&RequestId>) -> Response {
     respond(error, json!({ "error": error.detail }), id)
 }
 
+/// The body of an error, for answers that have begun already.
+pub fn body(error: &Error, id: Option<&RequestId>) -> Value {
+    told(error, json!({ "error": error.detail }), id)
+}
+
 /// Renders an error as `/api/*` does: its name under `error`, its text under `message`.
 pub fn render_named(name: &str, error: &Error, id: Option<&RequestId>) -> Response {
     respond(error, json!({ "error": name, "message": error.detail }), id)
 }
 
-fn respond(error: &Error, mut body: Value, id: Option<&RequestId>) -> Response {
-    let kind = error.kind;
-    body["code"] = json!(kind.code());
-    body["retryable"] = json!(kind.retryable());
+fn told(error: &Error, mut body: Value, id: Option<&RequestId>) -> Value {
+    body["code"] = json!(error.kind.code());
+    body["retryable"] = json!(error.kind.retryable());
     if let Some(id) = id {
         body["request_id"] = json!(id.0);
     }
+    body
+}
+
+fn respond(error: &Error, body: Value, id: Option<&RequestId>) -> Response {
+    let kind = error.kind;
+    let body = told(error, body, id);
     let mut response = (status(kind), Json(body)).into_response();
     let headers = response.headers_mut();
     let usual = kind.retryable().then_some(RETRY_AFTER);

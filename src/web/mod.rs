@@ -4,7 +4,10 @@ pub mod body;
 pub mod client_address;
 pub mod credential;
 pub mod error;
+mod form;
 pub mod kill;
 pub mod request_id;
 
+pub use body::JsonObject;
+pub use form::Form;
 pub use kill::Kill;

@@ -64,6 +64,7 @@ mod tenant_userinfo;
 mod tidy;
 mod traces;
 mod transcripts;
+mod translated;
 mod upstream_faults;
 mod upstream_idle;
 mod upstream_oddities;

@@ -130,7 +130,8 @@ impl Told<'_> {
     }
 }
 
-fn text(body: &Value) -> Result<String, Error> {
+/// A body as it is sent.
+pub fn text(body: &Value) -> Result<String, Error> {
     let failed = |error: serde_json::Error| {
         Error::new(ErrorKind::Internal, "Internal server error").because(error)
     };
@@ -138,7 +139,7 @@ fn text(body: &Value) -> Result<String, Error> {
 }
 
 /// Milliseconds as the contract tells times.
-fn seconds(ms: u64) -> f64 {
+pub fn seconds(ms: u64) -> f64 {
     ms as f64 / 1000.0
 }
 

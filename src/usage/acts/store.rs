@@ -20,13 +20,14 @@ pub(super) async fn insert(
         "INSERT INTO usage_logs
              (user_id, service, endpoint, audio_duration_seconds, cost_usd, created_at, ip_address,
               user_agent, idempotency_key, provider, model, language, diarize, cost_micros,
-              provider_cost_micros, rate_card)
-         VALUES ($1, $2, $3, $4, $5::bigint / 1e6, $6, $7, $8, $9, $14, $10, $11, $12, $5, $5, $13)
+              provider_cost_micros, rate_card, tokens_used, characters_processed)
+         VALUES ($1, $2, $3, $4, $5::bigint / 1e6, $6, $7, $8, $9, $14, $10, $11, $12, $5, $5, $13,
+                 $15, $16)
          ON CONFLICT (idempotency_key) DO NOTHING",
         user_id,
         act.service,
         act.endpoint,
-        act.audio_ms as f64 / 1000.0,
+        act.audio_ms.map(|ms| ms as f64 / 1000.0),
         act.cost.0,
         at,
         act.ip.map(|ip| ip.to_string()),
@@ -37,8 +38,15 @@ pub(super) async fn insert(
         act.diarize,
         RATE_CARD,
         act.service,
+        act.tokens.map(column),
+        act.characters.map(column),
     )
     .execute(&mut *connection)
     .await?;
     Ok(written.rows_affected() == 1)
+}
+
+/// A count as the column has it, which the original made narrow.
+fn column(count: u64) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
 }

@@ -24,7 +24,7 @@ use crate::harness::{Setup, TestApp};
 const CLIP: &str = "jfk.wav";
 
 /// The words and samples of a clip.
-fn clip(name: &str) -> Speech {
+pub(crate) fn clip(name: &str) -> Speech {
     let wav = std::fs::read(speech::fixture_path(name)).expect("the clip");
     let text = std::fs::read_to_string(speech::fixture_path("transcripts.json")).expect("read");
     let clips: Vec<Value> = serde_json::from_str(&text).expect("transcripts");

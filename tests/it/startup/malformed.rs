@@ -12,7 +12,7 @@ const LIMIT: &str = "a number from 1 to 1000000 or unlimited";
 const ENVIRONMENTS: &str = "one of development, dev, local, test, testing, production, prod";
 
 /// A variable, a value that it must not have, and what the sentence says of it.
-const ROWS: [(&str, &str, &str); 73] = [
+const ROWS: [(&str, &str, &str); 75] = [
     ("ENVIRONMENT", "staging", ENVIRONMENTS),
     ("FLASK_ENV", "productoin", ENVIRONMENTS),
     ("PORT", "http", "a whole number from 0 to 65535"),
@@ -82,9 +82,11 @@ const ROWS: [(&str, &str, &str); 73] = [
     ("ASSEMBLYAI_STREAMING_URL", "streaming", URL),
     ("DEEPSEEK_BASE_URL", "deepseek", URL),
     ("GOOGLE_TRANSLATE_BASE_URL", "google", URL),
+    ("GOOGLE_TRANSLATE_VERSION", "v1", "v2 or v3"),
     ("GOOGLE_SHEETS_BASE_URL", "file:///etc/passwd", URL),
     ("MAKE_WEBHOOK_URL", "hook", URL),
     ("MAKE_WEBHOOK_DEV_URL", "hook", URL),
+    ("TRANSLATION_SECONDS", "0", "a whole number from 1 to 86400"),
     ("LOG_LEVEL", "LOUD", "one of DEBUG, INFO, WARNING, ERROR"),
     ("LOG_FORMAT", "xml", "one of text, json"),
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318", URL),
@@ -97,7 +99,7 @@ const ROWS: [(&str, &str, &str); 73] = [
 ];
 
 /// Variables of which any text is a value.
-const FREE: [&str; 22] = [
+const FREE: [&str; 24] = [
     "RENDER",
     "KUBERNETES_SERVICE_HOST",
     "CORS_ORIGINS",
@@ -116,7 +118,9 @@ const FREE: [&str; 22] = [
     "OPENAI_TRANSCRIPTION_MODEL",
     "ASSEMBLYAI_API_KEY",
     "DEEPSEEK_API_KEY",
+    "DEEPSEEK_MODEL",
     "GOOGLE_APPLICATION_CREDENTIALS",
+    "MAKE_WEBHOOK_SECRET",
     "OTEL_SERVICE_NAME",
     "UPLOAD_DIR",
     "USAGE_SCRATCH_DIR",

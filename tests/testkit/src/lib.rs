@@ -18,6 +18,7 @@ pub mod script;
 pub mod seed;
 pub mod socketio;
 pub mod speech;
+pub mod translators;
 pub mod viewer;
 
 mod line;

@@ -12,13 +12,13 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 /// An RSA-2048 key.
-pub(super) struct Key {
+pub(crate) struct Key {
     /// Its id in tokens and in the set.
-    pub(super) kid: String,
+    pub(crate) kid: String,
     /// PKCS#8 as PEM.
-    pub(super) private_pem: String,
+    pub(crate) private_pem: String,
     /// PKCS#1.
-    pub(super) public_der: Vec<u8>,
+    pub(crate) public_der: Vec<u8>,
     modulus: Vec<u8>,
     exponent: Vec<u8>,
 }
@@ -30,7 +30,7 @@ impl fmt::Debug for Key {
 }
 
 impl Key {
-    pub(super) fn generate() -> anyhow::Result<Self> {
+    pub(crate) fn generate() -> anyhow::Result<Self> {
         let pair = RsaKeyPair::generate(KeySize::Rsa2048).context("no RSA key")?;
         let private: Pkcs8V1Der<'_> = pair.as_der().context("no PKCS#8")?;
         let public = pair.public_key();
@@ -43,7 +43,7 @@ impl Key {
         })
     }
 
-    pub(super) fn to_jwk(&self) -> Value {
+    pub(crate) fn to_jwk(&self) -> Value {
         json!({
             "kty": "RSA",
             "use": "sig",

@@ -1,6 +1,6 @@
 //! A fake Auth0: discovery, a key set that can rotate or fail, userinfo, and tokens of any kind.
 
-mod key;
+pub(crate) mod key;
 mod token;
 
 use std::collections::HashMap;

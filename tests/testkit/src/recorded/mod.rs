@@ -145,13 +145,19 @@ impl State {
     }
 }
 
-fn render(refusal: &Refusal) -> Response {
-    let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = (status, refusal.body.clone()).into_response();
-    if let Some(seconds) = refusal.retry_after {
-        response.headers_mut().insert("retry-after", seconds.into());
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, self.body).into_response();
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert("retry-after", seconds.into());
+        }
+        response
     }
-    response
+}
+
+fn render(refusal: &Refusal) -> Response {
+    refusal.clone().into_response()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
