@@ -109,7 +109,7 @@ impl App {
             upstream_slots: Slots::new(&lines(&config), &redis, &fleet, &metrics, &shutdown),
             slots: Arc::new(Semaphore::new(config.live.max_sessions)),
         };
-        let (recordings, translations) = acts::build(&config, &live)?;
+        let (recordings, translations) = acts::build(&config, &live, (&database, &redis))?;
         Ok(Self {
             accounts: Accounts { auth: auth.clone(), limits: limits.clone(), door: door(&live) },
             recordings,

@@ -3,7 +3,7 @@
 //! Slices stand on floors: a file imports only from lower floors or from its own slice.
 //!
 //! ```text
-//! main ► cli · server · app · live accounts transcription · translation rooms · usage
+//! main ► cli · server · app · live accounts transcription · translation rooms · idempotency usage
 //!      · limits · transcripts · providers · media relay · auth · web outbound · fleet
 //!      · postgres redis · telemetry · probe backoff · lifecycle config · model
 //! ```
@@ -20,6 +20,7 @@ mod backoff;
 pub mod cli;
 pub mod config;
 mod fleet;
+mod idempotency;
 pub mod lifecycle;
 pub mod limits;
 pub mod live;

@@ -7,9 +7,11 @@ use secrecy::SecretString;
 
 use crate::{
     config::{Config, ProvidersConfig},
+    idempotency::Idempotency,
     live::LiveService,
     media::Files,
     outbound::Outbound,
+    postgres::Database,
     providers::{
         Lineup, assemblyai,
         chat::{Chat, Dialect},
@@ -20,7 +22,8 @@ use crate::{
         transcriber::{Transcriber, Transcribers},
         translator::{Translator, Translators},
     },
-    transcription::{self, Recordings},
+    redis::Redis,
+    transcription::{self, Recordings, duplicates::Duplicates},
     translation::{Forwarding, Translations},
 };
 
@@ -31,11 +34,19 @@ const LONGEST_RECORDING: Duration = Duration::from_secs(10 * 3600);
 pub(super) fn build(
     config: &Config,
     live: &LiveService,
+    (database, redis): (&Database, &Redis),
 ) -> anyhow::Result<(Recordings, Translations)> {
     let outbound = Outbound::new(&live.metrics).context("calls cannot be made")?;
     let outbound = outbound.traced(live.tracer.clone());
-    let translations = translations(config, live, &outbound);
-    let recordings = recordings(config, live, &translations, &outbound);
+    let idempotency = Idempotency::new(database.clone(), live.metrics.clone());
+    let translations = translations(config, live, &idempotency, &outbound);
+    let duplicates = Duplicates::new(
+        config.recorded.duplicates,
+        redis.clone(),
+        live.secrets.clone(),
+        live.metrics.clone(),
+    );
+    let recordings = recordings(config, live, (&translations, duplicates), &outbound);
     Ok((recordings, translations))
 }
 
@@ -67,7 +78,7 @@ fn transcribers(config: &Config, lineup: &Lineup, outbound: &Outbound) -> Transc
 fn recordings(
     config: &Config,
     live: &LiveService,
-    translations: &Translations,
+    (translations, duplicates): (&Translations, Duplicates),
     outbound: &Outbound,
 ) -> Recordings {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -78,13 +89,20 @@ fn recordings(
         files,
         translations: translations.clone(),
         usage: live.usage.clone(),
+        idempotency: translations.idempotency.clone(),
+        duplicates,
         shutdown: live.shutdown.clone(),
     };
     Recordings::new(ground, config.recorded.clone())
 }
 
 /// Who translates texts, and who receives them.
-fn translations(config: &Config, live: &LiveService, outbound: &Outbound) -> Translations {
+fn translations(
+    config: &Config,
+    live: &LiveService,
+    idempotency: &Idempotency,
+    outbound: &Outbound,
+) -> Translations {
     let providers = &config.providers;
     let (secret, shutdown) = (&providers.make_webhook_secret, live.shutdown.clone());
     let webhook = |url: &Option<SecretString>| {
@@ -96,6 +114,7 @@ fn translations(config: &Config, live: &LiveService, outbound: &Outbound) -> Tra
         translators: translators(providers, outbound),
         forwarding: Forwarding::new(usual, dev, live.metrics.clone(), shutdown.clone()),
         usage: live.usage.clone(),
+        idempotency: idempotency.clone(),
         shutdown,
         total: providers.translation_time,
     }

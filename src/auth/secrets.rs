@@ -37,6 +37,8 @@ pub enum Purpose {
     Replica,
     /// What replicas hand over to each other.
     Relay,
+    /// What was heard of a recording.
+    Duplicate,
 }
 
 impl Purpose {
@@ -54,6 +56,7 @@ impl Purpose {
             Self::Resume => "resume",
             Self::Replica => "replica",
             Self::Relay => "relay",
+            Self::Duplicate => "duplicate",
         }
     }
 }

@@ -29,7 +29,7 @@ pub use models::Models;
 pub use origins::Origins;
 pub use providers::ProvidersConfig;
 pub use reader::Faults;
-pub use recorded::RecordedConfig;
+pub use recorded::{DuplicatesConfig, RecordedConfig};
 pub use rooms::RoomsConfig;
 pub use server::{ReplicaAddress, ServerConfig};
 pub use storage::{DatabaseConfig, RedisConfig};

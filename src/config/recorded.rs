@@ -5,8 +5,8 @@ use std::{path::PathBuf, time::Duration};
 use super::{
     reader::Reader,
     variables::{
-        MAX_UPLOAD_MB, TRANSCRIPTION_ORDER, TRANSCRIPTION_PARALLEL, TRANSCRIPTION_SECONDS,
-        UPLOAD_DIR, UPLOAD_SECONDS, UPLOAD_SPACE_MB,
+        DUPLICATE_BILLED, DUPLICATE_SECONDS, MAX_UPLOAD_MB, TRANSCRIPTION_ORDER,
+        TRANSCRIPTION_PARALLEL, TRANSCRIPTION_SECONDS, UPLOAD_DIR, UPLOAD_SECONDS, UPLOAD_SPACE_MB,
     },
 };
 
@@ -31,6 +31,17 @@ pub struct RecordedConfig {
     pub parallel: usize,
     /// Who is asked where the caller leaves it to us.
     pub order: Vec<&'static str>,
+    /// What becomes of recordings that were heard before.
+    pub duplicates: DuplicatesConfig,
+}
+
+/// Recordings that were heard before.
+#[derive(Clone, Copy, Debug)]
+pub struct DuplicatesConfig {
+    /// How long what was heard is kept; not at all where it is zero.
+    pub life: Duration,
+    /// Whether hearing it again costs what the first time did.
+    pub billed: bool,
 }
 
 impl RecordedConfig {
@@ -44,6 +55,10 @@ impl RecordedConfig {
             total: Duration::from_secs(reader.number(&TRANSCRIPTION_SECONDS, 1..=86_400)),
             parallel: reader.number(&TRANSCRIPTION_PARALLEL, 1..=10_000),
             order: order(reader),
+            duplicates: DuplicatesConfig {
+                life: Duration::from_secs(reader.number(&DUPLICATE_SECONDS, 0..=2_592_000)),
+                billed: reader.flag(&DUPLICATE_BILLED),
+            },
         }
     }
 }

@@ -188,6 +188,8 @@ const CASES: &[Case] = &[
     ("TRANSCRIPTION_PARALLEL", "0", "must be a whole number from 1 to 10000"),
     ("TRANSCRIPTION_ORDER", "openai", SERVERS),
     ("TRANSCRIPTION_ORDER", "local, Whisper", ANY),
+    ("DUPLICATE_SECONDS", "a day", "must be a whole number from 0 to 2592000"),
+    ("DUPLICATE_BILLED", "perhaps", "must be true or false"),
     ("OPENAI_API_KEY", "<openai key>", PLACEHOLDER),
     ("OPENAI_API_KEY", "", MISSING),
     ("OPENAI_MODEL", "anything", ANY),

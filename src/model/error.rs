@@ -20,6 +20,10 @@ pub enum ErrorKind {
     NotFound,
     /// It exists already, or the session is in another state.
     Conflict,
+    /// The same act, named by its caller, is being done.
+    IdempotencyInProgress,
+    /// The name of an act was used for another one.
+    IdempotencyKeyReused,
     /// The caller took too long to send it.
     RequestTimeout,
     /// Larger than a documented limit.
@@ -50,7 +54,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// Every kind, for the table in the docs.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::InvalidRequest,
         Self::UnsupportedLanguage,
         Self::Unauthenticated,
@@ -58,6 +62,8 @@ impl ErrorKind {
         Self::PrincipalMismatch,
         Self::NotFound,
         Self::Conflict,
+        Self::IdempotencyInProgress,
+        Self::IdempotencyKeyReused,
         Self::RequestTimeout,
         Self::PayloadTooLarge,
         Self::UnsupportedMedia,
@@ -83,6 +89,8 @@ impl ErrorKind {
             Self::PrincipalMismatch => "principal_mismatch",
             Self::NotFound => "not_found",
             Self::Conflict => "conflict",
+            Self::IdempotencyInProgress => "idempotency_in_progress",
+            Self::IdempotencyKeyReused => "idempotency_key_reused",
             Self::RequestTimeout => "request_timeout",
             Self::PayloadTooLarge => "payload_too_large",
             Self::UnsupportedMedia => "unsupported_media",
@@ -104,6 +112,7 @@ impl ErrorKind {
         matches!(
             self,
             Self::RequestTimeout
+                | Self::IdempotencyInProgress
                 | Self::RateLimited
                 | Self::Overloaded
                 | Self::ProviderUnavailable

@@ -9,8 +9,8 @@ use super::{Database, migrator};
 /// Everything that the migrations make; sequences and indexes go with their tables. Nothing here
 /// cascades: what somebody else has built on our tables keeps them all.
 const DROP: &str = "DROP VIEW IF EXISTS usage_sessions;
-                    DROP TABLE IF EXISTS _sqlx_migrations, api_keys, artifacts, jobs,
-                                         live_sessions, room_records, session_finals,
+                    DROP TABLE IF EXISTS _sqlx_migrations, api_keys, artifacts, idempotency_keys,
+                                         jobs, live_sessions, room_records, session_finals,
                                          session_gaps, session_transcripts, token_blacklist,
                                          usage_logs, users";
 /// How long it may take, files of large tables included.

@@ -23,7 +23,7 @@ pub struct Recording {
 }
 
 /// How it is to be transcribed. What a provider has no word for it leaves out.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RecordedOptions {
     /// A language code as providers know them, such as `en` or `en-US`; `None` is found out.
     pub language: Option<String>,

@@ -33,6 +33,11 @@ impl Keys {
         format!("{}:userinfo:{digest}", self.prefix)
     }
 
+    /// What was heard of a recording, by the digest of whose, which and how.
+    pub fn duplicate(&self, digest: &str) -> String {
+        format!("{}:duplicate:{digest}", self.prefix)
+    }
+
     /// A login session, by its token's digest.
     pub fn session(&self, digest: &str) -> String {
         format!("{}:session:{digest}", self.prefix)

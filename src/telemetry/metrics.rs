@@ -81,8 +81,8 @@ pub struct Metrics {
     pub edge_refused: Counter<u64>,
     /// Passwords hashed, compared or refused for want of room, by `outcome`.
     pub password_hashes: Counter<u64>,
-    /// Deliveries to webhooks, by outcome.
-    pub webhook_deliveries: Counter<u64>,
+    /// Of single acts over REST.
+    pub acts: ActMetrics,
     /// Usage rows, by `outcome` (`inserted`, `duplicate`, `retried`, `deferred`, `lost`).
     pub usage_rows: Counter<u64>,
     /// Usage checkpoints waiting to be written.
@@ -178,7 +178,7 @@ impl Metrics {
             upstream_slot_wait_ms: make.milliseconds("upstream_slot_wait_ms"),
             edge_refused: make.counter("edge_refused"),
             password_hashes: make.counter("password_hashes"),
-            webhook_deliveries: make.counter("webhook_deliveries"),
+            acts: ActMetrics::with(&make),
             usage_rows: make.counter("usage_rows"),
             usage_pending: make.gauge("usage_pending"),
             resumes: make.counter("resumes"),
@@ -209,6 +209,27 @@ impl Metrics {
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+}
+
+/// What is counted of single acts over REST.
+#[derive(Clone, Debug)]
+pub struct ActMetrics {
+    /// Looks for recordings that were heard before, by outcome.
+    pub duplicates: Counter<u64>,
+    /// Acts that their callers named, by outcome.
+    pub named: Counter<u64>,
+    /// Deliveries to webhooks, by outcome.
+    pub webhooks: Counter<u64>,
+}
+
+impl ActMetrics {
+    fn with(make: &Instruments<'_>) -> Self {
+        Self {
+            duplicates: make.counter("duplicates"),
+            named: make.counter("named_acts"),
+            webhooks: make.counter("webhook_deliveries"),
+        }
     }
 }
 

@@ -2,7 +2,6 @@
 
 use axum::{
     extract::{FromRequestParts, Request, State},
-    http::{HeaderValue, header},
     response::{IntoResponse, Response},
 };
 
@@ -56,18 +55,12 @@ async fn answer(
     let mut response = match verdict.map(crate::limits::Verdict::into_result) {
         Some(Err(refusal)) => Failure(refusal).into_response(),
         _ => match recordings.answer(act, endpoint, caller, request).await {
-            Ok((kind, body)) => typed(kind, body),
+            Ok(answer) => answer.into_response(),
             Err(error) => Failure(error).into_response(),
         },
     };
     if let Some(verdict) = verdict {
         verdict.tell(response.headers_mut());
     }
-    response
-}
-
-fn typed(kind: &'static str, body: String) -> Response {
-    let mut response = body.into_response();
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     response
 }

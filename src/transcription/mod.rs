@@ -3,6 +3,7 @@
 
 mod answer;
 mod asked;
+pub mod duplicates;
 mod failure;
 pub mod handlers;
 mod join;
@@ -22,6 +23,7 @@ use tokio::{
 
 use self::{
     asked::Asked,
+    duplicates::Duplicates,
     pipeline::Source,
     scratch::{Folder, Scratch},
     translated::Plan,
@@ -30,6 +32,7 @@ use self::{
 use crate::{
     auth::{Caller, Principal},
     config::RecordedConfig,
+    idempotency::{Answer, Fingerprint, Idempotency, Key, Named},
     lifecycle::Shutdown,
     limits::{LimitedAction, Limits, Verdict},
     media::{Files, Kind},
@@ -50,6 +53,8 @@ pub struct Recordings {
     files: Files,
     translations: Translations,
     usage: Usage,
+    idempotency: Idempotency,
+    duplicates: Duplicates,
     scratch: Scratch,
     config: Arc<RecordedConfig>,
     places: Arc<Semaphore>,
@@ -68,6 +73,10 @@ pub struct Ground {
     pub translations: Translations,
     /// Who bills.
     pub usage: Usage,
+    /// Who knows what was asked for before.
+    pub idempotency: Idempotency,
+    /// Who knows what was heard before.
+    pub duplicates: Duplicates,
     /// Who stops it.
     pub shutdown: Shutdown,
 }
@@ -92,16 +101,26 @@ enum Act {
     Translate,
 }
 
-/// An answer's media type and body.
-type Answer = (&'static str, String);
-
 impl Recordings {
     /// Makes its folder, and removes what a killed process left there.
     pub fn new(ground: Ground, config: RecordedConfig) -> Self {
-        let Ground { limits, transcribers, files, translations, usage, shutdown } = ground;
+        let Ground { limits, transcribers, files, translations, shutdown, .. } = ground;
+        let Ground { usage, idempotency, duplicates, .. } = ground;
         let (scratch, places) = (Scratch::new(&config), Arc::new(Semaphore::new(config.parallel)));
         let config = Arc::new(config);
-        Self { limits, transcribers, files, translations, usage, scratch, config, places, shutdown }
+        Self {
+            limits,
+            transcribers,
+            files,
+            translations,
+            usage,
+            idempotency,
+            duplicates,
+            scratch,
+            config,
+            places,
+            shutdown,
+        }
     }
 
     /// Counts a transcription of that caller.
@@ -122,8 +141,10 @@ impl Recordings {
         if let Act::Transcribe(provider) = act {
             self.is_there(provider)?;
         }
+        let key = Key::read(request.headers())?;
         let mut folder = self.scratch.folder().await?;
-        let (form, saved) = self.receive(request, &mut folder).await?;
+        let digest = key.is_some() || self.duplicates.are_kept();
+        let (form, saved) = self.receive(request, digest, &mut folder).await?;
         let (provider, plan) = match act {
             Act::Transcribe(provider) => (provider, None),
             Act::Translate => {
@@ -139,12 +160,14 @@ impl Recordings {
                 failure::title(provider)
             )));
         };
-        let source = Source { path: saved.path, bytes: saved.bytes, kind };
+        let named = key.map(|key| named(key, endpoint, &caller, (&form, &saved)));
+        let source = Source { path: saved.path, bytes: saved.bytes, kind, digest: saved.digest };
         let place = self.place().await?;
         let job = Job { asked, source, folder, caller, provider, endpoint, plan };
         let recordings = self.clone();
         let work = self.shutdown.spawn(async move {
-            let done = Box::pin(recordings.work(job)).await;
+            let work = |act| Box::pin(recordings.work(job, act));
+            let done = recordings.idempotency.once(named, work).await;
             drop(place);
             done
         });
@@ -169,13 +192,33 @@ impl Recordings {
         }
     }
 
-    async fn receive(&self, request: Request, folder: &mut Folder) -> Result<(Form, Saved), Error> {
+    async fn receive(
+        &self,
+        request: Request,
+        digest: bool,
+        folder: &mut Folder,
+    ) -> Result<(Form, Saved), Error> {
         let (file_bytes, total) = (self.config.max_upload_bytes, self.config.upload_time);
         let mut form =
-            upload::receive(request, "audio", Bounds { file_bytes, total }, folder).await?;
+            upload::receive(request, "audio", Bounds { file_bytes, total, digest }, folder).await?;
         let missing =
             if form.unnamed { "No audio file selected" } else { "No audio file provided" };
         let saved = form.file.take().ok_or_else(|| Error::invalid(missing))?;
         Ok((form, saved))
     }
+}
+
+/// What was asked for under a name: the fields in order, and the file.
+fn named(
+    key: Key,
+    endpoint: &'static str,
+    caller: &Caller,
+    (form, saved): (&Form, &Saved),
+) -> Named {
+    let fields = form
+        .fields
+        .iter()
+        .fold(Fingerprint::new(), |print, (name, text)| print.with(name).with(text));
+    let fingerprint = fields.with(saved.digest.unwrap_or_default());
+    Named { account: caller.principal.account(), endpoint, key, fingerprint }
 }

@@ -33,6 +33,8 @@ pub struct Source {
     pub bytes: u64,
     /// What it is.
     pub kind: Kind,
+    /// SHA-256 of it, where that was asked for.
+    pub digest: Option<[u8; 32]>,
 }
 
 /// What came of it.

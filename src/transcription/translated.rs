@@ -1,10 +1,12 @@
 //! `POST /transcriptions/transcribe-and-translate`: what is heard goes on to a translator.
 
 use serde_json::{Value, json};
+use uuid::Uuid;
 
-use super::{Answer, answer, upload::Form};
+use super::{answer, upload::Form};
 use crate::{
     auth::Caller,
+    idempotency::Answer,
     model::Error,
     providers::{
         recorded::{Stretch, Transcription},
@@ -61,7 +63,7 @@ impl Plan {
         translations: &Translations,
         heard: &Transcription,
         caller: Caller,
-        endpoint: &'static str,
+        (endpoint, act): (&'static str, Uuid),
     ) -> Result<Answer, Error> {
         let text = &heard.transcript;
         let translated = match self.then {
@@ -69,7 +71,9 @@ impl Plan {
             Some((translator, target)) => {
                 let source = heard.language.as_deref().unwrap_or(&self.source);
                 let asked = translation::Asked::new(text, source, &target, Vec::new(), false)?;
-                let made = translations.translate(&translator, asked, caller, endpoint).await?;
+                let made = translations
+                    .translate(&translator, asked, caller, (endpoint, beside(act)))
+                    .await?;
                 Some(made.text)
             }
             None => None,
@@ -77,8 +81,13 @@ impl Plan {
         let told: Vec<Value> = heard.segments.iter().map(stretch).collect();
         let body = json!({
             "formatted_transcript_array": told, "transcript": text, "translated_text": translated });
-        Ok(("application/json", answer::text(&body)?))
+        Ok(Answer::new("application/json", answer::text(&body)?))
     }
+}
+
+/// The id of the second act of two that are asked for together.
+const fn beside(act: Uuid) -> Uuid {
+    Uuid::from_u128(act.as_u128() ^ 1)
 }
 
 fn stretch(stretch: &Stretch) -> Value {

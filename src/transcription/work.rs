@@ -5,34 +5,48 @@ use std::time::Instant;
 use uuid::Uuid;
 
 use super::{
-    Answer, Job, Recordings,
+    Job, Recordings,
     answer::{Attempt, Told},
     failure, pipeline,
     pipeline::{Failed, Heard},
 };
 use crate::{
-    model::{Error, ErrorKind},
+    idempotency::Answer,
+    model::{Error, ErrorKind, Micros},
     providers::{recorded::RecordedOptions, transcriber::Transcriber},
     usage::{Act, Price},
 };
 
 /// A recording that somebody heard.
 pub struct Served {
-    provider: &'static str,
-    options: RecordedOptions,
-    heard: Heard,
-    attempts: Vec<Attempt>,
+    /// Who.
+    pub provider: &'static str,
+    /// How.
+    pub options: RecordedOptions,
+    /// What.
+    pub heard: Heard,
+    /// Who could not.
+    pub attempts: Vec<Attempt>,
+    /// Whether it was heard before.
+    pub cached: bool,
 }
 
 impl Recordings {
     /// Has it transcribed and, where that is asked for, translated.
-    pub(super) async fn work(&self, mut job: Job) -> Result<Answer, Error> {
-        let served = self.hear(&mut job).await?;
+    pub(super) async fn work(&self, mut job: Job, act: Uuid) -> Result<Answer, Error> {
+        let served = match self.duplicates.look(&job, &self.transcribers).await {
+            Some(served) => served,
+            None => self.hear(&mut job).await?,
+        };
+        self.bill(&job, &served, act).await;
+        if !served.cached {
+            self.duplicates.keep(&job, &served).await;
+        }
         match job.plan.take() {
             None => tell(&job, &served),
             Some(plan) => {
                 let heard = &served.heard.transcription;
-                plan.finish(&self.translations, heard, job.caller, job.endpoint).await
+                plan.finish(&self.translations, heard, job.caller, (job.endpoint, act)).await
             }
         }
     }
@@ -49,8 +63,7 @@ impl Recordings {
                 pipeline::transcribe(transcriber, &job.source, &options, ground, total).await;
             match made {
                 Ok(heard) => {
-                    self.bill(job, provider, &options, &heard).await;
-                    return Ok(Served { provider, options, heard, attempts });
+                    return Ok(Served { provider, options, heard, attempts, cached: false });
                 }
                 Err(Failed::Here(error)) => return Err(error),
                 Err(Failed::Provider(error)) => {
@@ -80,24 +93,17 @@ impl Recordings {
         known.filter(|transcriber| transcriber.absent().is_none()).collect()
     }
 
-    async fn bill(
-        &self,
-        job: &Job,
-        service: &'static str,
-        options: &RecordedOptions,
-        heard: &Heard,
-    ) {
+    async fn bill(&self, job: &Job, served: &Served, id: Uuid) {
+        let Served { provider: service, options, heard, cached, .. } = served;
         let heard = &heard.transcription;
         let audio_ms = heard.duration_ms.unwrap_or(0);
         let language = options.language.as_deref().or(heard.language.as_deref());
-        let price = Price::of_recording(
-            service,
-            &heard.model,
-            language.unwrap_or_default(),
-            options.diarize,
-        );
+        let spoken = language.unwrap_or_default();
+        let price = Price::of_recording(service, &heard.model, spoken, options.diarize);
+        let whole = price.between(0, audio_ms);
+        let free = *cached && !self.duplicates.are_billed();
         let act = Act {
-            id: Uuid::now_v7(),
+            id,
             owner: job.caller.principal.owner.clone(),
             service,
             endpoint: job.endpoint,
@@ -107,7 +113,9 @@ impl Recordings {
             audio_ms: Some(audio_ms),
             tokens: heard.tokens.map(|tokens| tokens.input + tokens.output),
             characters: None,
-            cost: price.between(0, audio_ms),
+            cost: if free { Micros(0) } else { whole },
+            provider_cost: if *cached { Micros(0) } else { whole },
+            cached: *cached,
             ip: job.caller.ip,
             user_agent: job.caller.user_agent.clone(),
         };
@@ -127,5 +135,5 @@ fn tell(job: &Job, served: &Served) -> Result<Answer, Error> {
         pieces: served.heard.pieces,
         attempts: &served.attempts,
     };
-    Ok((job.asked.form.content_type(), told.write(job.asked.form)?))
+    Ok(Answer::new(job.asked.form.content_type(), told.write(job.asked.form)?))
 }

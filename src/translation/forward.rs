@@ -115,7 +115,7 @@ impl Forwarding {
     }
 
     fn count(&self, outcome: &'static str) {
-        self.metrics.webhook_deliveries.add(1, &[label("outcome", outcome)]);
+        self.metrics.acts.webhooks.add(1, &[label("outcome", outcome)]);
     }
 
     fn lost(&self, id: Uuid, why: &str) {

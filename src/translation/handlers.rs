@@ -3,7 +3,6 @@
 use std::{convert::Infallible, time::Duration};
 
 use axum::{
-    Json,
     extract::State,
     http::{HeaderMap, header},
     response::{
@@ -18,6 +17,7 @@ use tokio::sync::mpsc;
 use super::{Asked, Job, News, Outcome, Translations, forward::Parcel};
 use crate::{
     auth::Caller,
+    idempotency::{Fingerprint, Key, Named},
     model::{Error, ErrorKind},
     providers::translator::Translator,
     web::{
@@ -114,6 +114,7 @@ pub async fn deepseek(
 /// What is read of a request beside its body.
 pub struct Head {
     streams: bool,
+    key: Result<Option<Key>, Error>,
     id: Option<RequestId>,
 }
 
@@ -125,7 +126,8 @@ impl<S: Send + Sync> axum::extract::FromRequestParts<S> for Head {
         _: &S,
     ) -> Result<Self, Infallible> {
         let id = parts.extensions.get::<RequestId>().cloned();
-        Ok(Self { streams: asks_for_events(&parts.headers), id })
+        let (streams, key) = (asks_for_events(&parts.headers), Key::read(&parts.headers));
+        Ok(Self { streams, key, id })
     }
 }
 
@@ -157,31 +159,41 @@ async fn answer(
         Some(why) => Err(super::absent(job.translator.name(), why)),
         None => Ok(job),
     });
-    let job = match job {
-        Ok(job) => job,
+    let (job, key) = match job.and_then(|job| Ok((job, head.key?))) {
+        Ok(read) => read,
         Err(error) => return Failure(error).into_response(),
     };
+    let named = key.map(|key| named(key, &job));
     let wished = Wished {
         source: job.asked.source.clone(),
         target: job.asked.wish.target.clone(),
         forward: job.parcel.is_some(),
     };
-    if head.streams || job.asked.stream {
-        let heard = translations.tell(job);
-        return stream(heard, head, move |outcome| body(&wished, outcome)).await;
+    let streams = head.streams || job.asked.stream;
+    let write = Box::new(move |outcome: &Outcome| body(&wished, outcome));
+    if streams {
+        return stream(translations.tell(job, named, write), head.id).await;
     }
-    match translations.run(job).await {
-        Ok(outcome) => Json(body(&wished, &outcome)).into_response(),
+    match translations.run(job, named, write).await {
+        Ok(answer) => answer.into_response(),
         Err(error) => Failure(error).into_response(),
     }
 }
 
+/// What was asked for under a name.
+fn named(key: Key, job: &Job) -> Named {
+    let Asked { text, wish, source, stream: _ } = &job.asked;
+    let print = Fingerprint::new().with(text).with(source).with(&wish.target);
+    let terms = |print: Fingerprint, (term, meant): &(String, String)| print.with(term).with(meant);
+    let mut fingerprint = wish.glossary.iter().fold(print, terms);
+    if let Some(parcel) = &job.parcel {
+        fingerprint = fingerprint.with(format!("{parcel:?}"));
+    }
+    Named { account: job.caller.principal.account(), endpoint: job.endpoint, key, fingerprint }
+}
+
 /// Tells it as server-sent events; what fails before the first words has a status of its own.
-async fn stream(
-    mut heard: mpsc::Receiver<News>,
-    head: Head,
-    body: impl Fn(&Outcome) -> Value + Send + 'static,
-) -> Response {
+async fn stream(mut heard: mpsc::Receiver<News>, id: Option<RequestId>) -> Response {
     let first = match heard.recv().await {
         Some(News::End(Err(error))) => return Failure(error).into_response(),
         None => return Failure(super::failure::internal()).into_response(),
@@ -189,9 +201,9 @@ async fn stream(
     };
     let told = move |news| match news {
         News::Words(words) => Event::default().event("delta").json_data(json!({ "text": words })),
-        News::End(Ok(outcome)) => Event::default().event("done").json_data(body(&outcome)),
+        News::End(Ok(answer)) => Ok(Event::default().event("done").data(answer.body)),
         News::End(Err(error)) => {
-            Event::default().event("error").json_data(error::body(&error, head.id.as_ref()))
+            Event::default().event("error").json_data(error::body(&error, id.as_ref()))
         }
     };
     let news = stream::unfold((Some(first), heard), |(first, mut heard)| async {

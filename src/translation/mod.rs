@@ -10,6 +10,7 @@ mod work;
 
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -24,6 +25,7 @@ use self::{
 };
 use crate::{
     auth::Caller,
+    idempotency::{Answer, Idempotency, Named},
     lifecycle::Shutdown,
     model::{Clock, Error},
     providers::{
@@ -45,6 +47,8 @@ pub struct Translations {
     pub forwarding: Forwarding,
     /// Who bills.
     pub usage: Usage,
+    /// Who knows what was asked for before.
+    pub idempotency: Idempotency,
     /// Who stops it.
     pub shutdown: Shutdown,
     /// How long one may take.
@@ -59,6 +63,9 @@ struct Job {
     endpoint: &'static str,
     parcel: Option<Parcel>,
 }
+
+/// Makes an outcome the body of an answer.
+type Write = Box<dyn FnOnce(&Outcome) -> Value + Send>;
 
 /// What came of a text.
 #[derive(Clone, Debug)]
@@ -81,7 +88,7 @@ enum News {
     /// The next words.
     Words(String),
     /// The end of it.
-    End(Result<Outcome, Error>),
+    End(Result<Answer, Error>),
 }
 
 impl Translations {
@@ -91,32 +98,56 @@ impl Translations {
         translator: &Translator,
         asked: Asked,
         caller: Caller,
-        endpoint: &'static str,
+        (endpoint, act): (&'static str, Uuid),
     ) -> Result<Outcome, Error> {
         let translator = translator.clone();
-        self.run(Job { asked, translator, caller, endpoint, parcel: None }).await
+        let job = Job { asked, translator, caller, endpoint, parcel: None };
+        let translations = self.clone();
+        let work = async move { translations.work(job, act, None).await };
+        let broken = |error| failure::internal().because(error);
+        self.shutdown.spawn(work).await.map_err(broken)?
     }
 
-    async fn run(&self, job: Job) -> Result<Outcome, Error> {
+    /// Translates what may have a name; asked for again under it, it is answered as before.
+    async fn run(&self, job: Job, named: Option<Named>, write: Write) -> Result<Answer, Error> {
         let translations = self.clone();
-        let work = async move { translations.work(job, None).await };
+        let work = async move { translations.once(job, named, write, None).await };
         let broken = |error| failure::internal().because(error);
         self.shutdown.spawn(work).await.map_err(broken)?
     }
 
     /// The same as it comes.
-    fn tell(&self, job: Job) -> mpsc::Receiver<News> {
+    fn tell(&self, job: Job, named: Option<Named>, write: Write) -> mpsc::Receiver<News> {
         let (say, heard) = mpsc::channel(WAITING);
         let translations = self.clone();
         self.shutdown.spawn(async move {
-            let end = translations.work(job, Some(say.clone())).await;
+            let end = translations.once(job, named, write, Some(say.clone())).await;
             // Whoever asked may have gone.
             say.send(News::End(end)).await.ok();
         });
         heard
     }
 
-    async fn work(&self, job: Job, say: Option<mpsc::Sender<News>>) -> Result<Outcome, Error> {
+    async fn once(
+        &self,
+        job: Job,
+        named: Option<Named>,
+        write: Write,
+        say: Option<mpsc::Sender<News>>,
+    ) -> Result<Answer, Error> {
+        let work = |act| async move {
+            let body = write(&self.work(job, act, say).await?);
+            Ok(Answer::new("application/json", body.to_string()))
+        };
+        Box::pin(self.idempotency.once(named, work)).await
+    }
+
+    async fn work(
+        &self,
+        job: Job,
+        act: Uuid,
+        say: Option<mpsc::Sender<News>>,
+    ) -> Result<Outcome, Error> {
         let Job { asked, translator, caller, endpoint, parcel } = job;
         let at = Clock.now();
         let limits = Limits::new(self.total);
@@ -126,7 +157,9 @@ impl Translations {
         };
         let done = done.map_err(|error| failure::of_provider(translator.name(), error))?;
         let price = TextPrice::of(translator.name(), &done.model, at);
-        self.usage.charge(act(&asked, &translator, &caller, endpoint, (&done, price))).await;
+        self.usage
+            .charge(billed(&asked, &translator, &caller, (endpoint, act), (&done, price)))
+            .await;
         let forwarded = match parcel {
             Some(parcel) => self.forwarding.send(parcel, &asked.text, &done.text),
             None => false,
@@ -136,11 +169,11 @@ impl Translations {
     }
 }
 
-fn act(
+fn billed(
     asked: &Asked,
     translator: &Translator,
     caller: &Caller,
-    endpoint: &'static str,
+    (endpoint, id): (&'static str, Uuid),
     (done, price): (&Done, TextPrice),
 ) -> Act {
     let characters = asked.text.chars().count() as u64;
@@ -149,9 +182,10 @@ fn act(
     } else {
         (done.tokens, 0)
     };
+    let cost = price.cost(tokens, charged);
     let counted = tokens.input + tokens.output;
     Act {
-        id: Uuid::now_v7(),
+        id,
         owner: caller.principal.owner.clone(),
         service: translator.name(),
         endpoint,
@@ -161,7 +195,9 @@ fn act(
         audio_ms: None,
         tokens: (counted > 0).then_some(counted),
         characters: Some(characters),
-        cost: price.cost(tokens, charged),
+        cost,
+        provider_cost: cost,
+        cached: false,
         ip: caller.ip,
         user_agent: caller.user_agent.clone(),
     }

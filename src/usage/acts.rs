@@ -49,8 +49,12 @@ pub struct Act {
     pub tokens: Option<u64>,
     /// Characters of text, where there was any.
     pub characters: Option<u64>,
-    /// What the user is billed, and what the provider takes.
+    /// What the user is billed.
     pub cost: Micros,
+    /// What the provider takes.
+    pub provider_cost: Micros,
+    /// Whether it was answered without a provider.
+    pub cached: bool,
     /// From where it was asked for.
     pub ip: Option<IpAddr>,
     /// With what.

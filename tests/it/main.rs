@@ -16,6 +16,7 @@ mod container_reconnect;
 mod crash;
 mod failover;
 mod harness;
+mod idempotency;
 mod init_db;
 mod limits_edge;
 mod limits_leases;

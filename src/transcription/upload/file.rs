@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use axum::body::Bytes;
+use sha2::{Digest, Sha256};
 use tokio::{fs::File, io::AsyncWriteExt};
 
 use crate::{model::Error, transcription::scratch};
@@ -21,6 +22,8 @@ pub struct Saved {
     pub bytes: u64,
     /// Its first bytes.
     pub head: Bytes,
+    /// SHA-256 of it, where that was asked for.
+    pub digest: Option<[u8; 32]>,
 }
 
 /// One that is coming.
@@ -29,14 +32,16 @@ pub(super) struct Saving {
     path: PathBuf,
     bytes: u64,
     head: Vec<u8>,
+    digest: Option<Sha256>,
 }
 
 impl Saving {
-    pub(super) async fn create(folder: &Path) -> Result<Self, Error> {
+    pub(super) async fn create(folder: &Path, digest: bool) -> Result<Self, Error> {
         let path = folder.join("upload");
         let mut file = File::create(&path).await.map_err(|error| scratch::full(&error))?;
         file.set_max_buf_size(WRITE_BYTES);
-        Ok(Self { file, path, bytes: 0, head: Vec::new() })
+        let digest = digest.then(Sha256::new);
+        Ok(Self { file, path, bytes: 0, head: Vec::new(), digest })
     }
 
     pub(super) const fn bytes(&self) -> u64 {
@@ -47,12 +52,16 @@ impl Saving {
         let missing = HEAD_BYTES.saturating_sub(self.head.len()).min(piece.len());
         self.head.extend_from_slice(&piece[..missing]);
         self.bytes += piece.len() as u64;
+        if let Some(digest) = &mut self.digest {
+            digest.update(piece);
+        }
         self.file.write_all(piece).await.map_err(|error| scratch::full(&error))
     }
 
     pub(super) async fn finish(mut self) -> Result<Saved, Error> {
         self.file.flush().await.map_err(|error| scratch::full(&error))?;
         let (path, bytes) = (self.path, self.bytes);
-        Ok(Saved { path, bytes, head: self.head.into() })
+        let digest = self.digest.map(|digest| digest.finalize().into());
+        Ok(Saved { path, bytes, head: self.head.into(), digest })
     }
 }

@@ -47,6 +47,8 @@ pub struct Bounds {
     pub file_bytes: u64,
     /// How long all of it may take.
     pub total: Duration,
+    /// Whether the file's content is told apart from others.
+    pub digest: bool,
 }
 
 impl Form {
@@ -146,7 +148,7 @@ impl Reading<'_> {
     }
 
     async fn file(&mut self, mut part: Field<'_>) -> Result<Saved, Error> {
-        let mut saving = file::Saving::create(self.folder.path()).await?;
+        let mut saving = file::Saving::create(self.folder.path(), self.bounds.digest).await?;
         while let Some(piece) = timely(part.chunk()).await? {
             self.claim.all();
             if saving.bytes() + piece.len() as u64 > self.bounds.file_bytes {

@@ -42,7 +42,7 @@ fn request(body: Vec<u8>, piece: usize) -> Request {
 async fn read_all(body: Vec<u8>, piece: usize, most: u64) -> Result<(Form, Vec<u8>), Error> {
     let (scratch, root) = scratch();
     let mut folder = scratch.folder().await.unwrap();
-    let bounds = Bounds { file_bytes: most, total: Duration::from_secs(60) };
+    let bounds = Bounds { file_bytes: most, total: Duration::from_secs(60), digest: true };
     let form = receive(request(body, piece), "audio", bounds, &mut folder).await;
     let mut kept = Vec::new();
     if let Ok(Form { file: Some(saved), .. }) = &form {

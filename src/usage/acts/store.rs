@@ -20,9 +20,9 @@ pub(super) async fn insert(
         "INSERT INTO usage_logs
              (user_id, service, endpoint, audio_duration_seconds, cost_usd, created_at, ip_address,
               user_agent, idempotency_key, provider, model, language, diarize, cost_micros,
-              provider_cost_micros, rate_card, tokens_used, characters_processed)
-         VALUES ($1, $2, $3, $4, $5::bigint / 1e6, $6, $7, $8, $9, $14, $10, $11, $12, $5, $5, $13,
-                 $15, $16)
+              provider_cost_micros, rate_card, tokens_used, characters_processed, cached)
+         VALUES ($1, $2, $3, $4, $5::bigint / 1e6, $6, $7, $8, $9, $14, $10, $11, $12, $5, $17, $13,
+                 $15, $16, $18)
          ON CONFLICT (idempotency_key) DO NOTHING",
         user_id,
         act.service,
@@ -40,6 +40,8 @@ pub(super) async fn insert(
         act.service,
         act.tokens.map(column),
         act.characters.map(column),
+        act.provider_cost.0,
+        act.cached,
     )
     .execute(&mut *connection)
     .await?;

@@ -2,6 +2,7 @@
 
 mod billing;
 mod bounds;
+mod duplicates;
 mod failures;
 mod forms;
 mod long;

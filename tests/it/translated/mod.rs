@@ -14,7 +14,7 @@ use testkit::translators::{KEY, Translators};
 use crate::harness::{Setup, TestApp};
 
 /// A service whose translators are these; limits of users stand in nobody's way.
-fn setup(translators: &Translators) -> Setup {
+pub(crate) fn setup(translators: &Translators) -> Setup {
     let base = translators.base_url();
     let file = std::env::temp_dir().join(format!("account-{}.json", uuid::Uuid::new_v4().simple()));
     std::fs::write(&file, translators.service_account().to_string()).expect("the account's file");
