@@ -5,7 +5,7 @@ use axum::{
     extract::{Request, State},
     http::HeaderMap,
     middleware::Next,
-    response::Response,
+    response::{IntoResponse, Response},
 };
 
 use super::tenant;
@@ -13,7 +13,10 @@ use crate::{
     auth::{self, Authenticator, Principal},
     limits::{LimitedAction, Limits, Verdict},
     model::{Error, ErrorKind, Plan},
-    web::{client_address::ClientAddress, credential, error, request_id::RequestId},
+    web::{
+        body::drain, client_address::ClientAddress, credential, error::Failure,
+        request_id::RequestId,
+    },
 };
 
 /// Who verifies and who counts. Cheap to clone.
@@ -45,7 +48,7 @@ pub(super) async fn any(State(gate): State<Gate>, mut request: Request, next: Ne
             let verdict = gate.limits.check(LimitedAction::Request, &account, plan).await;
             admit(verdict, request, next).await
         }
-        Err(refusal) => refuse(&refusal, &request),
+        Err(refusal) => refuse(refusal, request).await,
     }
 }
 
@@ -94,7 +97,7 @@ async fn admit(verdict: Option<Verdict>, request: Request, next: Next) -> Respon
     let Some(verdict) = verdict else { return next.run(request).await };
     let mut response = match verdict.into_result() {
         Ok(_) => next.run(request).await,
-        Err(refusal) => refuse(&refusal, &request),
+        Err(refusal) => refuse(refusal, request).await,
     };
     // A handler that has counted something narrower has told of that.
     if !response.headers().contains_key("x-ratelimit-limit") {
@@ -103,6 +106,8 @@ async fn admit(verdict: Option<Verdict>, request: Request, next: Next) -> Respon
     response
 }
 
-fn refuse(refusal: &Error, request: &Request) -> Response {
-    error::render(refusal, request.extensions().get::<RequestId>())
+/// Refuses once the client has sent what it sends, so that it reads why.
+async fn refuse(refusal: Error, request: Request) -> Response {
+    drain(request.into_body()).await;
+    Failure(refusal).into_response()
 }

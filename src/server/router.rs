@@ -40,10 +40,16 @@ use crate::{
     },
     model::{Error, ErrorKind},
     relay,
-    transcription::handlers as recorded,
+    transcription::{doors, handlers as recorded},
     transcripts::handlers as sessions,
     translation::handlers as translation,
-    web::{client_address, client_address::Proxies, error, request_id, request_id::RequestId},
+    web::{
+        Dialect::{Deepgram, OpenAi},
+        client_address,
+        client_address::Proxies,
+        error, request_id,
+        request_id::RequestId,
+    },
 };
 
 /// Routes with Socket.IO beside them. There is one: each new one would have sessions of its own.
@@ -143,7 +149,14 @@ fn page(app: &Arc<App>, table: Table) -> Table {
         .post("/transcriptions/assemblyai", Any, recorded::assemblyai, recordings.clone())
         .post("/transcriptions/local", Any, recorded::local, recordings.clone())
         .post("/transcriptions/auto", Any, recorded::auto, recordings.clone())
-        .post("/transcriptions/transcribe-and-translate", Any, recorded::translated, recordings)
+        .post(
+            "/transcriptions/transcribe-and-translate",
+            Any,
+            recorded::translated,
+            recordings.clone(),
+        )
+        .door("/v1/audio/transcriptions", OpenAi, doors::transcriptions, recordings.clone())
+        .door("/v1/listen", Deepgram, doors::listen, recordings)
         .post("/translations/openai", Any, translation::openai, translations.clone())
         .post("/translations/google", Any, translation::google, translations.clone())
         .post("/translations/deepseek", Any, translation::deepseek, translations)

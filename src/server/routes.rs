@@ -4,12 +4,13 @@ use axum::{
     Router,
     handler::Handler,
     http::Method,
-    middleware::from_fn_with_state,
+    middleware::{from_fn_with_state, map_response},
+    response::Response,
     routing::{MethodFilter, MethodRouter, on},
 };
 
 use super::access::{self, Gate};
-use crate::limits::LimitedAction;
+use crate::{limits::LimitedAction, web::Dialect};
 
 /// Who may call a route. Whoever adds one has to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +69,31 @@ impl Table {
         };
         self.router = self.router.route(path, handler);
         self.listed.push(Route { method, path, access });
+        self
+    }
+
+    /// A route that acts for clients of another service, who read its errors.
+    pub(super) fn door<H, T, S>(
+        mut self,
+        path: &'static str,
+        dialect: Dialect,
+        handler: H,
+        state: S,
+    ) -> Self
+    where
+        H: Handler<T, S>,
+        T: 'static,
+        S: Clone + Send + Sync + 'static,
+    {
+        let told = move |mut response: Response| async move {
+            response.extensions_mut().insert(dialect);
+            response
+        };
+        let gate = from_fn_with_state(self.gate.clone(), access::any);
+        let handler = on(MethodFilter::POST, handler).with_state(state);
+        let handler = handler.route_layer(gate).route_layer(map_response(told));
+        self.router = self.router.route(path, handler);
+        self.listed.push(Route { method: Method::POST, path, access: Access::Any });
         self
     }
 

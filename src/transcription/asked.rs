@@ -55,7 +55,7 @@ impl Asked {
 
     /// The same for another provider, which has models of its own.
     pub fn of_another(&self) -> RecordedOptions {
-        RecordedOptions { model: None, ..self.options.clone() }
+        RecordedOptions { model: None, extra: Vec::new(), ..self.options.clone() }
     }
 }
 

@@ -5,45 +5,84 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::{Act, Recordings};
-use crate::{auth::Caller, web::error::Failure};
+use super::{
+    Recordings,
+    asked::Asked,
+    order::{Order, Taken},
+    scratch::Folder,
+    translated::{self, Plan},
+};
+use crate::{
+    auth::Caller,
+    idempotency::Key,
+    model::Error,
+    web::{body::drain, error::Failure},
+};
 
 /// `POST /transcriptions/deepgram`.
 pub async fn deepgram(State(recordings): State<Recordings>, request: Request) -> Response {
-    answer(&recordings, Act::Transcribe("deepgram"), "/transcriptions/deepgram", request).await
+    transcribe(&recordings, "deepgram", "/transcriptions/deepgram", request).await
 }
 
 /// `POST /transcriptions/whisper`.
 pub async fn whisper(State(recordings): State<Recordings>, request: Request) -> Response {
-    answer(&recordings, Act::Transcribe("whisper"), "/transcriptions/whisper", request).await
+    transcribe(&recordings, "whisper", "/transcriptions/whisper", request).await
 }
 
 /// `POST /transcriptions/assemblyai`.
 pub async fn assemblyai(State(recordings): State<Recordings>, request: Request) -> Response {
-    answer(&recordings, Act::Transcribe("assemblyai"), "/transcriptions/assemblyai", request).await
+    transcribe(&recordings, "assemblyai", "/transcriptions/assemblyai", request).await
 }
 
 /// `POST /transcriptions/local`: the embedded engine.
 pub async fn local(State(recordings): State<Recordings>, request: Request) -> Response {
-    answer(&recordings, Act::Transcribe("local"), "/transcriptions/local", request).await
+    transcribe(&recordings, "local", "/transcriptions/local", request).await
 }
 
 /// `POST /transcriptions/auto`: whoever can.
 pub async fn auto(State(recordings): State<Recordings>, request: Request) -> Response {
-    answer(&recordings, Act::Transcribe("auto"), "/transcriptions/auto", request).await
+    transcribe(&recordings, "auto", "/transcriptions/auto", request).await
 }
 
 /// `POST /transcriptions/transcribe-and-translate`.
 pub async fn translated(State(recordings): State<Recordings>, request: Request) -> Response {
     let endpoint = "/transcriptions/transcribe-and-translate";
-    answer(&recordings, Act::Translate, endpoint, request).await
+    answer(&recordings, endpoint, request, async |request, digest, mut folder| {
+        let (form, saved) = recordings.receive((request, "audio"), digest, &mut folder).await?;
+        let provider = translated::transcriber(&form);
+        let plan = Plan::read(&form, &recordings.translations)?;
+        let asked = Asked::read(&form, provider)?;
+        Ok(Order { asked, provider, plan, taken: Taken { fields: form.fields, saved, folder } })
+    })
+    .await
 }
 
-async fn answer(
+async fn transcribe(
     recordings: &Recordings,
-    act: Act,
+    provider: &'static str,
     endpoint: &'static str,
     request: Request,
+) -> Response {
+    answer(recordings, endpoint, request, async |request, digest, mut folder| {
+        // Whoever is not there is told of before anything is kept.
+        if let Err(absent) = recordings.is_there(provider) {
+            drain(request.into_body()).await;
+            return Err(absent);
+        }
+        let (form, saved) = recordings.receive((request, "audio"), digest, &mut folder).await?;
+        let (asked, plan) = (Asked::read(&form, provider)?, None);
+        Ok(Order { asked, provider, plan, taken: Taken { fields: form.fields, saved, folder } })
+    })
+    .await
+}
+
+/// Counts the act, takes what comes, and has it done. `take` is told whether files are to be told
+/// apart, and where they go.
+pub(super) async fn answer(
+    recordings: &Recordings,
+    endpoint: &'static str,
+    request: Request,
+    take: impl AsyncFnOnce(Request, bool, Folder) -> Result<Order, Error>,
 ) -> Response {
     let (mut parts, body) = request.into_parts();
     let caller = match Caller::from_request_parts(&mut parts, &()).await {
@@ -52,12 +91,22 @@ async fn answer(
     };
     let request = Request::from_parts(parts, body);
     let verdict = recordings.counted(&caller.principal).await;
-    let mut response = match verdict.map(crate::limits::Verdict::into_result) {
-        Some(Err(refusal)) => Failure(refusal).into_response(),
-        _ => match recordings.answer(act, endpoint, caller, request).await {
-            Ok(answer) => answer.into_response(),
-            Err(error) => Failure(error).into_response(),
-        },
+    let done = async {
+        let key = verdict.map_or(Ok(()), |verdict| verdict.into_result().map(drop));
+        let key = match key.and_then(|()| Key::read(request.headers())) {
+            Ok(key) => key,
+            Err(refusal) => {
+                drain(request.into_body()).await;
+                return Err(refusal);
+            }
+        };
+        let digest = key.is_some() || recordings.duplicates.are_kept();
+        let order = take(request, digest, recordings.scratch.folder().await?).await?;
+        recordings.fulfil(order, key, endpoint, caller).await
+    };
+    let mut response = match done.await {
+        Ok(answer) => answer.into_response(),
+        Err(error) => Failure(error).into_response(),
     };
     if let Some(verdict) = verdict {
         verdict.tell(response.headers_mut());

@@ -3,10 +3,12 @@
 
 mod answer;
 mod asked;
+pub mod doors;
 pub mod duplicates;
 mod failure;
 pub mod handlers;
 mod join;
+mod order;
 mod pipeline;
 mod scratch;
 mod translated;
@@ -24,6 +26,7 @@ use tokio::{
 use self::{
     asked::Asked,
     duplicates::Duplicates,
+    order::{Order, Taken},
     pipeline::Source,
     scratch::{Folder, Scratch},
     translated::Plan,
@@ -32,7 +35,7 @@ use self::{
 use crate::{
     auth::{Caller, Principal},
     config::RecordedConfig,
-    idempotency::{Answer, Fingerprint, Idempotency, Key, Named},
+    idempotency::{Answer, Idempotency, Key},
     lifecycle::Shutdown,
     limits::{LimitedAction, Limits, Verdict},
     media::{Files, Kind},
@@ -92,15 +95,6 @@ struct Job {
     plan: Option<Plan>,
 }
 
-/// What a route does.
-#[derive(Clone, Copy, Debug)]
-enum Act {
-    /// It has a recording transcribed by that provider, or by whoever can.
-    Transcribe(&'static str),
-    /// It has it translated, too.
-    Translate,
-}
-
 impl Recordings {
     /// Makes its folder, and removes what a killed process left there.
     pub fn new(ground: Ground, config: RecordedConfig) -> Self {
@@ -129,30 +123,18 @@ impl Recordings {
         self.limits.check(LimitedAction::Transcription, &account, principal.plan).await
     }
 
-    /// Takes the upload and has it transcribed. Once it has come it is worked on to its end, whether
-    /// or not somebody waits for it: what it costs is billed.
-    async fn answer(
+    /// Has what has come transcribed. It is worked on to its end, whether or not somebody waits for
+    /// it: what it costs is billed.
+    async fn fulfil(
         &self,
-        act: Act,
+        order: Order,
+        key: Option<Key>,
         endpoint: &'static str,
         caller: Caller,
-        request: Request,
     ) -> Result<Answer, Error> {
-        if let Act::Transcribe(provider) = act {
-            self.is_there(provider)?;
-        }
-        let key = Key::read(request.headers())?;
-        let mut folder = self.scratch.folder().await?;
-        let digest = key.is_some() || self.duplicates.are_kept();
-        let (form, saved) = self.receive(request, digest, &mut folder).await?;
-        let (provider, plan) = match act {
-            Act::Transcribe(provider) => (provider, None),
-            Act::Translate => {
-                (translated::transcriber(&form), Plan::read(&form, &self.translations)?)
-            }
-        };
+        let named = key.map(|key| order.named(key, endpoint, &caller));
+        let Order { asked, provider, plan, taken: Taken { saved, folder, .. } } = order;
         self.is_there(provider)?;
-        let asked = Asked::read(&form, provider)?;
         let Some(kind) = Kind::sniff(&saved.head) else {
             let shown = "the file is no audio that can be decoded";
             return Err(Error::invalid(format!(
@@ -160,7 +142,6 @@ impl Recordings {
                 failure::title(provider)
             )));
         };
-        let named = key.map(|key| named(key, endpoint, &caller, (&form, &saved)));
         let source = Source { path: saved.path, bytes: saved.bytes, kind, digest: saved.digest };
         let place = self.place().await?;
         let job = Job { asked, source, folder, caller, provider, endpoint, plan };
@@ -192,33 +173,33 @@ impl Recordings {
         }
     }
 
+    /// A form with a file in the field of that name.
     async fn receive(
         &self,
-        request: Request,
+        (request, name): (Request, &str),
         digest: bool,
         folder: &mut Folder,
     ) -> Result<(Form, Saved), Error> {
-        let (file_bytes, total) = (self.config.max_upload_bytes, self.config.upload_time);
-        let mut form =
-            upload::receive(request, "audio", Bounds { file_bytes, total, digest }, folder).await?;
+        let bounds = self.bounds(digest);
+        let mut form = upload::receive(request, name, bounds, folder).await?;
         let missing =
             if form.unnamed { "No audio file selected" } else { "No audio file provided" };
         let saved = form.file.take().ok_or_else(|| Error::invalid(missing))?;
         Ok((form, saved))
     }
-}
 
-/// What was asked for under a name: the fields in order, and the file.
-fn named(
-    key: Key,
-    endpoint: &'static str,
-    caller: &Caller,
-    (form, saved): (&Form, &Saved),
-) -> Named {
-    let fields = form
-        .fields
-        .iter()
-        .fold(Fingerprint::new(), |print, (name, text)| print.with(name).with(text));
-    let fingerprint = fields.with(saved.digest.unwrap_or_default());
-    Named { account: caller.principal.account(), endpoint, key, fingerprint }
+    /// A file that is the whole body.
+    async fn receive_bare(
+        &self,
+        request: Request,
+        digest: bool,
+        folder: &mut Folder,
+    ) -> Result<Saved, Error> {
+        upload::receive_bare(request, self.bounds(digest), folder).await
+    }
+
+    fn bounds(&self, digest: bool) -> Bounds {
+        let (file_bytes, total) = (self.config.max_upload_bytes, self.config.upload_time);
+        Bounds { file_bytes, total, digest }
+    }
 }

@@ -1,16 +1,23 @@
 //! Bodies of requests, read within bounds and refused in the contract's words.
 
+use std::time::Duration;
+
 use axum::{
     body::{Body, Bytes},
     extract::{FromRequest, OptionalFromRequest, Request},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use futures_util::StreamExt;
 use serde_json::{Map, Value};
+use tokio::time::timeout;
 
 use super::error::Failure;
 use crate::model::{Error, ErrorKind};
 
+/// What is read of a body that is refused, and for how long.
+const DRAINED_BYTES: usize = 64 * 1024 * 1024;
+const DRAINED: Duration = Duration::from_secs(2);
 /// The largest JSON body, in bytes.
 pub const MAX_JSON_BYTES: usize = 1024 * 1024;
 
@@ -57,6 +64,23 @@ impl<S: Send + Sync> OptionalFromRequest<S> for JsonObject {
         of_type?;
         parse(&bytes).map(Some)
     }
+}
+
+/// Reads on what nobody wants, for a moment: closing the connection on a client that still sends
+/// would take the answer from it.
+pub async fn drain(body: Body) {
+    let mut body = body.into_data_stream();
+    let read = async {
+        let mut left = DRAINED_BYTES;
+        while let Some(Ok(piece)) = body.next().await {
+            left = left.saturating_sub(piece.len());
+            if left == 0 {
+                return;
+            }
+        }
+    };
+    // Who still sends after that is cut off.
+    let _ended = timeout(DRAINED, read).await;
 }
 
 fn check_type(headers: &HeaderMap) -> Result<(), Unreadable> {

@@ -2,11 +2,13 @@
 
 use axum::http::{HeaderMap, header};
 
-/// The token of `Authorization: Bearer …`, whatever the case of the scheme.
+/// The token of `Authorization: Bearer …`, whatever the case of the scheme, or of `Token …`, as
+/// Deepgram's clients write it.
 pub fn bearer(headers: &HeaderMap) -> Option<&str> {
     let header = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = header.split_once([' ', '\t'])?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()).filter(|token| !token.is_empty())
+    let known = ["bearer", "token"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
+    known.then(|| token.trim()).filter(|token| !token.is_empty())
 }
 
 /// The key of `x-api-key`.

@@ -9,7 +9,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::request_id::RequestId;
+use super::{Dialect, request_id::RequestId};
 use crate::model::{Error, ErrorKind};
 
 /// When a caller may try again, where nothing better is known.
@@ -67,7 +67,11 @@ pub(super) fn complete(mut response: Response, id: &RequestId) -> Response {
     if let Some(source) = &error.source {
         tracing::warn!(request_id = id.0, code = error.kind.code(), "request failed: {source}");
     }
-    let (mut parts, body) = render(&error, Some(id)).into_parts();
+    let rendered = match response.extensions_mut().remove::<Dialect>() {
+        Some(dialect) => respond(&error, dialect.body(&error, status(error.kind)), Some(id)),
+        None => render(&error, Some(id)),
+    };
+    let (mut parts, body) = rendered.into_parts();
     let (before, _) = response.into_parts();
     let mut headers = before.headers;
     // Of the body that was not there yet.

@@ -2,7 +2,9 @@
 
 mod assemblyai;
 mod deepgram;
+mod listen;
 mod local;
+mod plain;
 mod subtitles;
 #[cfg(test)]
 mod tests;
@@ -30,6 +32,12 @@ pub enum Form {
     Vtt,
     /// Segments and words with their times, as OpenAI writes them.
     VerboseJson,
+    /// OpenAI's plain object.
+    Plain,
+    /// The same as events.
+    Events,
+    /// Deepgram's object.
+    Listen,
 }
 
 impl Form {
@@ -52,13 +60,14 @@ impl Form {
 
     /// Whether it needs to know when what was said.
     pub const fn needs_times(self) -> bool {
-        matches!(self, Self::Srt | Self::Vtt | Self::VerboseJson)
+        matches!(self, Self::Srt | Self::Vtt | Self::VerboseJson | Self::Listen)
     }
 
     /// Its media type.
     pub const fn content_type(self) -> &'static str {
         match self {
-            Self::Json | Self::VerboseJson => "application/json",
+            Self::Json | Self::VerboseJson | Self::Plain | Self::Listen => "application/json",
+            Self::Events => "text/event-stream",
             Self::Text => "text/plain; charset=utf-8",
             Self::Srt => "application/x-subrip; charset=utf-8",
             Self::Vtt => "text/vtt; charset=utf-8",
@@ -105,6 +114,9 @@ impl Told<'_> {
             Form::Text => format!("{}\n", self.heard.transcript),
             Form::Srt => subtitles::srt(self.heard),
             Form::Vtt => subtitles::vtt(self.heard),
+            Form::Plain => text(&plain::write(self))?,
+            Form::Events => plain::events(self),
+            Form::Listen => text(&listen::write(self))?,
         })
     }
 

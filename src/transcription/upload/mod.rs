@@ -11,6 +11,7 @@ use axum::{
     extract::Request,
     http::{HeaderMap, header},
 };
+use futures_util::StreamExt;
 use multer::{Field, Multipart};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -91,6 +92,54 @@ pub async fn receive(
             Err(error)
         }
     }
+}
+
+/// Reads a body that is a file into the folder.
+pub async fn receive_bare(
+    request: Request,
+    bounds: Bounds,
+    folder: &mut Folder,
+) -> Result<Saved, Error> {
+    if http_length(request.headers()).unwrap_or_default() > bounds.file_bytes {
+        return Err(too_large());
+    }
+    let claim = Claim::default();
+    let mut body = Paced::new(request.into_body(), &claim);
+    let read =
+        timeout_at(Instant::now() + bounds.total, bare(&mut body, bounds, folder, &claim)).await;
+    match read.unwrap_or_else(|_| Err(too_slow())) {
+        Ok(saved) => Ok(saved),
+        Err(error) => {
+            body.linger().await;
+            Err(error)
+        }
+    }
+}
+
+async fn bare(
+    body: &mut Paced,
+    bounds: Bounds,
+    folder: &mut Folder,
+    claim: &Claim,
+) -> Result<Saved, Error> {
+    let mut saving = file::Saving::create(folder.path(), bounds.digest).await?;
+    loop {
+        let piece = timeout(STILL, body.next()).await.map_err(|_| too_slow())?;
+        let Some(piece) = piece else { break };
+        let piece = piece.map_err(|error| {
+            if stood_still(&error) { too_slow() } else { malformed().because(error) }
+        })?;
+        claim.all();
+        if saving.bytes() + piece.len() as u64 > bounds.file_bytes {
+            return Err(too_large());
+        }
+        folder.grow(piece.len() as u64)?;
+        saving.write(&piece).await?;
+    }
+    if saving.bytes() == 0 {
+        return Err(Error::invalid("No audio file provided"));
+    }
+    saving.finish().await
 }
 
 /// A form while it is read.
@@ -184,8 +233,11 @@ fn broken(error: multer::Error) -> Error {
     if stood_still(&error) {
         return too_slow();
     }
-    let text = "The browser (or proxy) sent a request that this server could not understand.";
-    Error::invalid(text).because(error)
+    malformed().because(error)
+}
+
+fn malformed() -> Error {
+    Error::invalid("The browser (or proxy) sent a request that this server could not understand.")
 }
 
 /// Whether the listener gave up waiting for the next piece.

@@ -41,7 +41,7 @@ pub(crate) fn clip(name: &str) -> Speech {
 }
 
 /// A service whose providers are these; limits of users stand in nobody's way.
-fn setup(recorders: &Recorders) -> Setup {
+pub(crate) fn setup(recorders: &Recorders) -> Setup {
     let base = recorders.base_url();
     let names = ["LIMIT_REQUESTS", "LIMIT_TRANSCRIPTIONS"];
     let setup = names.into_iter().fold(Setup::new(), |setup, name| setup.with(name, "unlimited"));
@@ -107,7 +107,7 @@ async fn send(app: &TestApp, route: &str, fields: &[(&'static str, &'static str)
     post(app, route, form(fields).part("audio", file(wav, "speech.bin"))).await
 }
 
-fn said() -> String {
+pub(crate) fn said() -> String {
     let words: Vec<String> = clip(CLIP).words.into_iter().map(|word| word.word).collect();
     words.join(" ")
 }

@@ -129,7 +129,8 @@ fn routes() -> Vec<String> {
     let page = router.split("fn page(").nth(1).and_then(|rest| rest.split("\n}").next());
     let page = page.expect("src/server/router.rs has a page of routes");
     let mut found = Vec::new();
-    for (method, call) in [("get", ".get("), ("post", ".post("), ("delete", ".delete(")] {
+    let calls = [("get", ".get("), ("post", ".post("), ("post", ".door("), ("delete", ".delete(")];
+    for (method, call) in calls {
         for rest in page.split(call).skip(1) {
             let path = match rest.split(',').next().unwrap_or_default().trim() {
                 "live::PATH" => audio_transcription_api::live::PATH.to_owned(),

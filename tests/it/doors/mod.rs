@@ -1,0 +1,5 @@
+//! Doors for clients of other services.
+
+mod deepgram;
+mod openai;
+mod sdks;
