@@ -1,9 +1,11 @@
 //! Money as whole micro-dollars.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Millionths of a US dollar.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize,
+)]
 pub struct Micros(pub i64);
 
 impl Micros {

@@ -105,8 +105,8 @@ impl Recordings {
         let act = Act {
             id,
             owner: job.caller.principal.owner.clone(),
-            service,
-            endpoint: job.endpoint,
+            service: (*service).into(),
+            endpoint: job.endpoint.into(),
             model: heard.model.clone(),
             language: language.map(ToOwned::to_owned),
             diarize: options.diarize,

@@ -187,8 +187,8 @@ fn billed(
     Act {
         id,
         owner: caller.principal.owner.clone(),
-        service: translator.name(),
-        endpoint,
+        service: translator.name().into(),
+        endpoint: endpoint.into(),
         model: done.model.clone(),
         language: Some(asked.wish.target.clone()),
         diarize: false,

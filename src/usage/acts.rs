@@ -1,15 +1,20 @@
 //! Single acts over REST, each one row of `usage_logs`, written once whatever is repeated.
 
-mod store;
+mod refuge;
+pub(super) mod store;
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{borrow::Cow, net::IpAddr, sync::Arc, time::Duration};
 
+use chrono::NaiveDateTime;
+use serde::{Deserialize, Serialize};
 use tokio::{
     sync::{Semaphore, oneshot},
     time::{sleep, timeout},
 };
 use uuid::Uuid;
 
+use self::refuge::Refuge;
+use super::fallback::Fallback;
 use crate::{
     auth::{Owner, Users},
     backoff::Backoff,
@@ -22,21 +27,24 @@ use crate::{
 /// Acts that may wait to be written.
 const WAITING: usize = 65_536;
 /// How long an answer waits for its act to be durable. After it the act is written all the same.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(6);
+/// How long Postgres has, before the act is left in Redis, and how long that has.
+const IN_POSTGRES: Duration = Duration::from_secs(2);
+const IN_REDIS: Duration = Duration::from_secs(1);
 const FIRST: Duration = Duration::from_millis(200);
 const LONGEST: Duration = Duration::from_secs(5);
 
 /// Something that was done and is billed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Act {
     /// Its own id: what is charged twice under one id is one row.
     pub id: Uuid,
     /// Whose account pays.
     pub owner: Owner,
     /// Who did it.
-    pub service: &'static str,
+    pub service: Cow<'static, str>,
     /// The path that was asked for.
-    pub endpoint: &'static str,
+    pub endpoint: Cow<'static, str>,
     /// With which model.
     pub model: String,
     /// In which language, where that is known.
@@ -69,6 +77,7 @@ pub struct Acts {
     metrics: Metrics,
     shutdown: Shutdown,
     room: Arc<Semaphore>,
+    refuge: Option<Refuge>,
 }
 
 impl Acts {
@@ -77,20 +86,39 @@ impl Acts {
         users: Users,
         metrics: Metrics,
         shutdown: Shutdown,
+        fallback: Option<Fallback>,
     ) -> Self {
-        Self { database, users, metrics, shutdown, room: Arc::new(Semaphore::new(WAITING)) }
+        let refuge = fallback.map(|Fallback { waiting, sealed, scratch_of_acts, .. }| {
+            Refuge::new(waiting, sealed, scratch_of_acts)
+        });
+        let room = Arc::new(Semaphore::new(WAITING));
+        Self { database, users, metrics, shutdown, room, refuge }
+    }
+
+    /// Writes what killed processes left on this disk.
+    pub(super) async fn restore(&self) {
+        let Some(refuge) = &self.refuge else { return };
+        let left = refuge.restore().await;
+        if !left.is_empty() {
+            tracing::info!(acts = left.len(), "acts of a replica that died are written");
+        }
+        for (act, at) in left {
+            self.count_fallback("restored");
+            self.write(act, at, true).await;
+        }
     }
 
     /// Sees to it that the act is written: before this returns, unless Postgres is slow or away; then
-    /// it waits in memory, until Postgres is back or the replica is stopped hard.
+    /// it waits in Redis, on the disk while that is away too, and else in memory.
     pub async fn charge(&self, act: Act) {
         let Ok(room) = self.room.clone().try_acquire_owned() else {
             return self.lost(&act, "too many wait");
         };
         let (written, is_written) = oneshot::channel();
         let acts = self.clone();
+        let at = Clock.now().naive_utc();
         self.shutdown.spawn(async move {
-            acts.write(act).await;
+            acts.write(act, at, false).await;
             drop(room);
             // Who waited may have gone on.
             written.send(()).ok();
@@ -99,26 +127,60 @@ impl Acts {
         timeout(PATIENCE, is_written).await.ok();
     }
 
-    async fn write(&self, act: Act) {
+    async fn write(&self, act: Act, at: NaiveDateTime, mut on_disk: bool) {
         let mut backoff = Backoff::new(FIRST, LONGEST);
-        let at = Clock.now().naive_utc();
         loop {
-            let write = store::insert(self.database.pool(), &self.users, &act, at);
-            match self.database.run(write).await {
-                Ok(true) => return self.count("inserted"),
-                Ok(false) => return self.count("duplicate"),
-                Err(error) if error.kind != ErrorKind::DatabaseUnavailable => {
-                    return self.lost(&act, &error.to_string());
-                }
-                Err(_) => self.count("retried"),
+            if self.settle(&act, at).await {
+                break;
+            }
+            if let Some(refuge) = self.refuge.as_ref().filter(|_| !on_disk) {
+                on_disk = refuge.keep(&act, at).await;
+                self.count_fallback(if on_disk { "scratched" } else { "unscratched" });
             }
             tokio::select! {
                 () = self.shutdown.hard().cancelled() => {
-                    return self.lost(&act, "the replica was stopped while Postgres was away");
+                    if !on_disk {
+                        self.lost(&act, "the replica was stopped while Postgres was away");
+                    }
+                    return;
                 }
                 () = sleep(backoff.next_delay()) => {}
             }
         }
+        if let Some(refuge) = self.refuge.as_ref().filter(|_| on_disk) {
+            refuge.done().await;
+        }
+    }
+
+    /// Brings the act to Postgres, or to Redis, from where it comes there; whether there is no more
+    /// to do.
+    async fn settle(&self, act: &Act, at: NaiveDateTime) -> bool {
+        let write = self.database.run(store::insert(self.database.pool(), &self.users, act, at));
+        match timeout(IN_POSTGRES, write).await {
+            Ok(Ok(true)) => self.count("inserted"),
+            Ok(Ok(false)) => self.count("duplicate"),
+            Ok(Err(error)) if error.kind != ErrorKind::DatabaseUnavailable => {
+                self.lost(act, &error.to_string());
+            }
+            Ok(Err(_)) | Err(_) => {
+                self.count("retried");
+                return self.leave(act, at).await;
+            }
+        }
+        true
+    }
+
+    async fn leave(&self, act: &Act, at: NaiveDateTime) -> bool {
+        let Some(refuge) = &self.refuge else { return false };
+        let left = timeout(IN_REDIS, refuge.leave(act, at)).await.is_ok_and(|left| left);
+        if left {
+            self.count_fallback("waiting");
+        }
+        left
+    }
+
+    fn count_fallback(&self, outcome: &'static str) {
+        self.metrics.usage_fallback.add(1, &[label("outcome", outcome)]);
     }
 
     fn count(&self, outcome: &'static str) {
@@ -127,7 +189,7 @@ impl Acts {
 
     fn lost(&self, act: &Act, why: &str) {
         self.count("lost");
-        let (service, cost) = (act.service, act.cost.0);
+        let (service, cost) = (&*act.service, act.cost.0);
         tracing::error!(act = %act.id, service, cost, "usage cannot be written: {why}");
     }
 }

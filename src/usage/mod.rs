@@ -73,7 +73,10 @@ impl Usage {
     ) -> Self {
         let (sender, receiver) = mpsc::channel(WAITING_SESSIONS);
         let (pool, people) = (database.clone(), users.clone());
-        let acts = Arc::new(Acts::new(pool, people, metrics.clone(), shutdown.clone()));
+        let (counters, beside) = (metrics.clone(), fallback.clone());
+        let acts = Arc::new(Acts::new(pool, people, counters, shutdown.clone(), beside));
+        let restoring = acts.clone();
+        shutdown.spawn(async move { restoring.restore().await });
         let queue = Queue::new(sender, metrics);
         let writer = Writer { database, users, queue: queue.clone() };
         if let Some(Fallback { waiting, sealed, .. }) = fallback.clone() {

@@ -1,6 +1,9 @@
 //! Writes entries to Postgres and tells what became of them.
 
+use chrono::NaiveDateTime;
+
 use super::{
+    acts::{self, Act},
     meter::{Entry, Queue},
     store::{self, Written},
 };
@@ -29,6 +32,24 @@ impl Writer {
             Err(error) if error.kind == ErrorKind::DatabaseUnavailable => Err(error),
             Err(error) if entries.len() == 1 => Ok(vec![(0, error)]),
             Err(_) => self.write_apart(entries).await,
+        }
+    }
+
+    /// Writes an act that waited; why the database refuses it for good, where it does. Fails if the
+    /// database is away.
+    pub(super) async fn write_act(
+        &self,
+        act: &Act,
+        at: NaiveDateTime,
+    ) -> Result<Result<(), Error>, Error> {
+        let write = acts::store::insert(self.database.pool(), &self.users, act, at);
+        match self.database.run(write).await {
+            Ok(is_new) => {
+                self.queue.count_rows(if is_new { "inserted" } else { "duplicate" }, 1);
+                Ok(Ok(()))
+            }
+            Err(error) if error.kind == ErrorKind::DatabaseUnavailable => Err(error),
+            Err(error) => Ok(Err(error)),
         }
     }
 

@@ -7,7 +7,7 @@ use super::Act;
 use crate::{auth::Users, usage::price::RATE_CARD};
 
 /// Writes the act, unless it is there already; whether it was new.
-pub(super) async fn insert(
+pub(in crate::usage) async fn insert(
     pool: &PgPool,
     users: &Users,
     act: &Act,
@@ -25,8 +25,8 @@ pub(super) async fn insert(
                  $15, $16, $18)
          ON CONFLICT (idempotency_key) DO NOTHING",
         user_id,
-        act.service,
-        act.endpoint,
+        &*act.service,
+        &*act.endpoint,
         act.audio_ms.map(|ms| ms as f64 / 1000.0),
         act.cost.0,
         at,
@@ -37,7 +37,7 @@ pub(super) async fn insert(
         act.language.as_deref(),
         act.diarize,
         RATE_CARD,
-        act.service,
+        &*act.service,
         act.tokens.map(column),
         act.characters.map(column),
         act.provider_cost.0,

@@ -99,13 +99,22 @@ impl Drain {
 
     async fn settle(&self, found: Vec<Found>) -> Result<(), Error> {
         let (mut entries, mut parked) = (Vec::new(), Vec::new());
+        let mut drained = Vec::new();
         for Found { id, text } in found {
-            match self.sealed.open(&text) {
-                Some(entry) => entries.push((id, entry)),
-                None => parked.push((id, "it is not sealed by this service")),
+            if let Some(entry) = self.sealed.open(&text) {
+                entries.push((id, entry));
+            } else if let Some((act, at)) = self.sealed.open_act(&text) {
+                match self.writer.write_act(&act, at).await? {
+                    Ok(()) => drained.push(id),
+                    Err(error) => {
+                        warn!(?error, id, "a waiting act is refused");
+                        parked.push((id, "the database refused it"));
+                    }
+                }
+            } else {
+                parked.push((id, "it is not sealed by this service"));
             }
         }
-        let mut drained = Vec::new();
         for round in rounds(entries) {
             let (ids, entries): (Vec<String>, Vec<Entry>) = round.into_iter().unzip();
             let refused = self.writer.write(&entries).await?;

@@ -26,6 +26,7 @@ const SCRATCH_BYTES: u64 = 64 << 20;
 pub struct Fallback {
     pub(super) waiting: Waiting,
     pub(super) scratch: Scratch,
+    pub(super) scratch_of_acts: Scratch,
     pub(super) sealed: Sealed,
 }
 
@@ -34,7 +35,9 @@ impl Fallback {
     /// is sealed, so that nobody without the secrets can have somebody billed.
     pub fn new(redis: Redis, secrets: Secrets, prefix: &str, folder: Option<PathBuf>) -> Self {
         let sealed = Sealed { secrets, name: Arc::from(format!("usage:{prefix}")) };
-        let scratch = Scratch::new(folder, prefix, SCRATCH_BYTES);
-        Self { waiting: Waiting::new(redis), scratch, sealed }
+        let scratch = Scratch::new(folder.clone(), prefix, SCRATCH_BYTES);
+        // No prefix has that sign, so these files are nobody else's.
+        let scratch_of_acts = Scratch::new(folder, &format!("{prefix}~acts"), SCRATCH_BYTES);
+        Self { waiting: Waiting::new(redis), scratch, scratch_of_acts, sealed }
     }
 }

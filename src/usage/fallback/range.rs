@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     auth::{Purpose, Secrets},
     usage::{
-        Course, Mark, SessionStart, Taken,
+        Act, Course, Mark, SessionStart, Taken,
         meter::{Cursor, Entry},
     },
 };
@@ -48,6 +48,24 @@ impl Sealed {
             finished: entry.finished,
         };
         self.secrets.seal(Purpose::Usage, &self.name, &range)
+    }
+
+    /// An act as sealed text, which no range is taken for.
+    pub(in crate::usage) fn seal_act(
+        &self,
+        act: &Act,
+        at: NaiveDateTime,
+    ) -> serde_json::Result<String> {
+        self.secrets.seal(Purpose::Usage, &self.name_of_acts(), &(act, at))
+    }
+
+    /// The act, if the text was sealed by one of us.
+    pub(in crate::usage) fn open_act(&self, sealed: &str) -> Option<(Act, NaiveDateTime)> {
+        self.secrets.open(Purpose::Usage, &self.name_of_acts(), sealed)
+    }
+
+    fn name_of_acts(&self) -> String {
+        format!("{}:act", self.name)
     }
 
     /// The entry, if the text was sealed by one of us and its range is one.

@@ -1,7 +1,9 @@
 //! What was heard is billed once: whoever hangs up, and whatever is away meanwhile.
 
+use std::collections::BTreeMap;
+
 use testkit::{
-    process::Postgres,
+    process::{Postgres, Redis},
     recorded::{Recorders, Refusal},
     wait_until,
 };
@@ -27,32 +29,93 @@ async fn who_hangs_up_pays_for_what_was_done() {
     assert_eq!(recorders.asked("deepgram"), 2);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_act_waits_for_a_postgres_that_is_away() {
-    let mut postgres = Postgres::start().expect("postgres");
-    let url = postgres.create_database().expect("a database");
-    let recorders = Recorders::start(clip(CLIP)).await.expect("the providers start");
-    let setup = setup(&recorders).with("DATABASE_URL", &url);
-    let (variables, _) = setup.variables().await;
-    let process = ServiceProcess::start(&variables).await;
-    let ready = async || {
-        let ready = reqwest::get(format!("{}/ready", process.url())).await;
-        ready.is_ok_and(|answer| answer.status().is_success())
-    };
-    wait_until("the service to be ready", LONG, ready).await.expect("ready");
-    postgres.kill().expect("killed");
+/// Servers of a test's own, and what a replica before them is told.
+struct World {
+    postgres: Postgres,
+    redis: Redis,
+    url: String,
+    variables: BTreeMap<String, String>,
+    _recorders: Recorders,
+}
+
+impl World {
+    async fn new() -> Self {
+        let (postgres, redis) =
+            (Postgres::start().expect("postgres"), Redis::start().expect("redis"));
+        let url = postgres.create_database().expect("a database");
+        let recorders = Recorders::start(clip(CLIP)).await.expect("the providers start");
+        let folder = std::env::temp_dir().join(format!("acts-{}", uuid::Uuid::new_v4().simple()));
+        let setup = setup(&recorders)
+            .with("DATABASE_URL", &url)
+            .with("REDIS_URL", redis.url())
+            .with("USAGE_SCRATCH_DIR", folder.display().to_string());
+        let (variables, _) = setup.variables().await;
+        Self { postgres, redis, url, variables, _recorders: recorders }
+    }
+
+    async fn start(&self) -> ServiceProcess {
+        ServiceProcess::start(&self.variables).await
+    }
+
+    async fn ready(&self) -> ServiceProcess {
+        let process = self.start().await;
+        process.wait_for_status("/ready", 200, LONG).await;
+        process
+    }
+
+    async fn wait_until_billed_once(&self) {
+        let query = "SELECT count(*), sum(cost_micros)::bigint FROM usage_logs";
+        let billed = async || {
+            let rows: Result<Vec<(i64, Option<i64>)>, _> = Ledger(&self.url).rows(query).await;
+            rows.is_ok_and(|rows| rows == [(1, Some(11 * 4_300 / 60))])
+        };
+        wait_until("the act to be billed", LONG, billed).await.expect("billed");
+    }
+}
+
+/// Has the clip transcribed, which works without either database.
+async fn transcribe(process: &ServiceProcess) {
     let upload = form(&[]).part("audio", file(clip(CLIP).wav(), "a.wav"));
     let request = reqwest::Client::new().post(format!("{}/transcriptions/deepgram", process.url()));
     let request = request.bearer_auth(process.token()).multipart(upload).send();
     let answer = super::Answer::read(request.await.expect("an answer")).await;
     assert_eq!((answer.status, answer.json()["transcript"].clone()), (200, said().into()));
-    postgres.restart().expect("back");
-    let query = "SELECT count(*), sum(cost_micros)::bigint FROM usage_logs";
-    let billed = async || {
-        let rows: Result<Vec<(i64, Option<i64>)>, _> = Ledger(&url).rows(query).await;
-        rows.is_ok_and(|rows| rows == [(1, Some(11 * 4_300 / 60))])
-    };
-    wait_until("the act to be billed", LONG, billed).await.expect("billed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_act_waits_for_a_postgres_that_is_away() {
+    let mut world = World::new().await;
+    let process = world.ready().await;
+    world.postgres.kill().expect("killed");
+    transcribe(&process).await;
+    world.postgres.restart().expect("back");
+    world.wait_until_billed_once().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_act_outlives_its_replica_while_postgres_is_away() {
+    let mut world = World::new().await;
+    let process = world.ready().await;
+    world.postgres.kill().expect("killed");
+    transcribe(&process).await;
+    drop(process);
+    let _another = world.start().await;
+    world.postgres.restart().expect("back");
+    world.wait_until_billed_once().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_act_outlives_its_replica_while_both_databases_are_away() {
+    let mut world = World::new().await;
+    let process = world.ready().await;
+    world.postgres.kill().expect("killed");
+    world.redis.kill().expect("killed");
+    transcribe(&process).await;
+    drop(process);
+    let _another = world.start().await;
+    world.redis.restart().expect("back");
+    world.postgres.restart().expect("back");
+    world.wait_until_billed_once().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
