@@ -5,8 +5,9 @@ use std::{path::PathBuf, time::Duration};
 use super::{
     reader::Reader,
     variables::{
-        DUPLICATE_BILLED, DUPLICATE_SECONDS, MAX_UPLOAD_MB, TRANSCRIPTION_ORDER,
-        TRANSCRIPTION_PARALLEL, TRANSCRIPTION_SECONDS, UPLOAD_DIR, UPLOAD_SECONDS, UPLOAD_SPACE_MB,
+        AUDIO_URL_ALLOW, AUDIO_URL_PORTS, DUPLICATE_BILLED, DUPLICATE_SECONDS, MAX_UPLOAD_MB,
+        TRANSCRIPTION_ORDER, TRANSCRIPTION_PARALLEL, TRANSCRIPTION_SECONDS, UPLOAD_DIR,
+        UPLOAD_SECONDS, UPLOAD_SPACE_MB,
     },
 };
 
@@ -31,6 +32,10 @@ pub struct RecordedConfig {
     pub parallel: usize,
     /// Who is asked where the caller leaves it to us.
     pub order: Vec<&'static str>,
+    /// Ports at which audio may be that callers name by its address.
+    pub url_ports: Vec<u16>,
+    /// Hosts of such audio, with ports, that need not be everybody's.
+    pub url_allowed: Vec<(String, u16)>,
     /// What becomes of recordings that were heard before.
     pub duplicates: DuplicatesConfig,
 }
@@ -55,12 +60,37 @@ impl RecordedConfig {
             total: Duration::from_secs(reader.number(&TRANSCRIPTION_SECONDS, 1..=86_400)),
             parallel: reader.number(&TRANSCRIPTION_PARALLEL, 1..=10_000),
             order: order(reader),
+            url_ports: ports(reader),
+            url_allowed: allowed(reader),
             duplicates: DuplicatesConfig {
                 life: Duration::from_secs(reader.number(&DUPLICATE_SECONDS, 0..=2_592_000)),
                 billed: reader.flag(&DUPLICATE_BILLED),
             },
         }
     }
+}
+
+fn ports(reader: &mut Reader<'_>) -> Vec<u16> {
+    let told = reader.text(&AUDIO_URL_PORTS).split(',').map(str::trim);
+    let read: Option<Vec<u16>> =
+        told.map(|port| port.parse().ok().filter(|port| *port > 0)).collect();
+    read.unwrap_or_else(|| {
+        reader.wrong(&AUDIO_URL_PORTS, "a comma-separated list of ports");
+        Vec::new()
+    })
+}
+
+fn allowed(reader: &mut Reader<'_>) -> Vec<(String, u16)> {
+    let told = reader.text(&AUDIO_URL_ALLOW).split(',').map(str::trim);
+    let place = |place: &str| {
+        let (host, port) = place.rsplit_once(':')?;
+        Some((host.to_ascii_lowercase(), port.parse().ok()?)).filter(|(host, _)| !host.is_empty())
+    };
+    let read: Option<Vec<_>> = told.filter(|place| !place.is_empty()).map(place).collect();
+    read.unwrap_or_else(|| {
+        reader.wrong(&AUDIO_URL_ALLOW, "a comma-separated list of host:port");
+        Vec::new()
+    })
 }
 
 fn order(reader: &mut Reader<'_>) -> Vec<&'static str> {

@@ -107,6 +107,8 @@ variables! {
         TRANSCRIPTION_SECONDS = "1800", "How long a recording may take to be transcribed, 1 to 86400; answered 504 after it.";
         TRANSCRIPTION_PARALLEL = "64", "Recordings that one replica transcribes at once, 1 to 10000; more wait half a minute, and are refused then.";
         TRANSCRIPTION_ORDER = "deepgram,whisper,assemblyai,local", "Who is asked for `provider=auto`, in this order, as far as they are there: a comma-separated list.";
+        AUDIO_URL_PORTS = "80,443,8080,8443", "Ports at which audio may be that callers name by its address: a comma-separated list.";
+        AUDIO_URL_ALLOW = "", "Hosts of audio that callers may name though they are not everybody's, such as a store of one's own: `host:port`, comma-separated.";
         DUPLICATE_SECONDS = "0", "How long what was heard of a recording is kept in Redis for its account, which may send it again, 0 to 2592000; `0` keeps nothing.";
         DUPLICATE_BILLED = "false", "Whether a recording that is answered from there costs what it did; it costs nothing where `false`.";
     }

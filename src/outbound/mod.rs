@@ -12,6 +12,7 @@ mod peer;
 mod retry;
 #[cfg(test)]
 mod tests;
+pub mod vetted;
 
 pub use answer::{Answer, Opened, protocol};
 pub use breaker::{Breaker, Change, Verdict, refuses_us};

@@ -6,6 +6,7 @@ mod asked;
 pub mod doors;
 pub mod duplicates;
 mod failure;
+mod fetched;
 pub mod handlers;
 mod join;
 mod order;
@@ -40,6 +41,7 @@ use crate::{
     limits::{LimitedAction, Limits, Verdict},
     media::{Files, Kind},
     model::{Error, ErrorKind},
+    outbound::vetted::{Rules, Vetted},
     providers::transcriber::{Transcriber, Transcribers},
     translation::Translations,
     usage::Usage,
@@ -58,6 +60,7 @@ pub struct Recordings {
     usage: Usage,
     idempotency: Idempotency,
     duplicates: Duplicates,
+    vetted: Vetted,
     scratch: Scratch,
     config: Arc<RecordedConfig>,
     places: Arc<Semaphore>,
@@ -101,6 +104,8 @@ impl Recordings {
         let Ground { limits, transcribers, files, translations, shutdown, .. } = ground;
         let Ground { usage, idempotency, duplicates, .. } = ground;
         let (scratch, places) = (Scratch::new(&config), Arc::new(Semaphore::new(config.parallel)));
+        let (ports, allowed) = (config.url_ports.clone(), config.url_allowed.clone());
+        let vetted = Vetted::new(Rules { ports, allowed });
         let config = Arc::new(config);
         Self {
             limits,
@@ -110,6 +115,7 @@ impl Recordings {
             usage,
             idempotency,
             duplicates,
+            vetted,
             scratch,
             config,
             places,
@@ -184,7 +190,12 @@ impl Recordings {
         let mut form = upload::receive(request, name, bounds, folder).await?;
         let missing =
             if form.unnamed { "No audio file selected" } else { "No audio file provided" };
-        let saved = form.file.take().ok_or_else(|| Error::invalid(missing))?;
+        let saved = match (form.file.take(), form.text("audio_url").filter(|url| !url.is_empty())) {
+            (Some(saved), None) => saved,
+            (Some(_), Some(_)) => return Err(Error::invalid("send the audio or its address")),
+            (None, Some(url)) => self.fetch(url, digest, folder).await?,
+            (None, None) => return Err(Error::invalid(missing)),
+        };
         Ok((form, saved))
     }
 

@@ -3,7 +3,7 @@
 //! Wire facts: <https://developers.deepgram.com/reference/speech-to-text/listen-pre-recorded>.
 
 use axum::{
-    extract::{Request, State},
+    extract::{FromRequest, Request, State},
     http::header,
     response::Response,
 };
@@ -18,7 +18,7 @@ use crate::{
         order::{Order, Taken},
         upload::Form,
     },
-    web::body::drain,
+    web::{JsonObject, body::Unreadable},
 };
 
 const ENDPOINT: &str = "/v1/listen";
@@ -35,16 +35,25 @@ pub async fn listen(State(recordings): State<Recordings>, request: Request) -> R
         let is_json = request.headers().get(header::CONTENT_TYPE).is_some_and(|kind| {
             kind.to_str().is_ok_and(|kind| kind.starts_with("application/json"))
         });
-        if is_json {
-            drain(request.into_body()).await;
-            return Err(Error::invalid("audio by its address is not taken: send the audio"));
-        }
         let provider = recordings.deepgram_or_any();
-        let saved = recordings.receive_bare(request, digest, &mut folder).await?;
+        let saved = if is_json {
+            let url = url(request).await?;
+            recordings.fetch(&url, digest, &mut folder).await?
+        } else {
+            recordings.receive_bare(request, digest, &mut folder).await?
+        };
         let asked = read(&fields, provider)?;
         Ok(Order { asked, provider, plan: None, taken: Taken { fields, saved, folder } })
     })
     .await
+}
+
+/// The address in a body such as `{"url": …}`.
+async fn url(request: Request) -> Result<String, Error> {
+    let body = JsonObject::from_request(request, &()).await;
+    let body: JsonObject = body.map_err(|Unreadable(error)| error)?;
+    let url = body.text("url").ok_or_else(|| Error::invalid("url must be an address"))?;
+    Ok(url.to_owned())
 }
 
 /// What is asked for: for Deepgram in its own words, for others as far as they know them.

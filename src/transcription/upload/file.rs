@@ -27,7 +27,7 @@ pub struct Saved {
 }
 
 /// One that is coming.
-pub(super) struct Saving {
+pub struct Saving {
     file: File,
     path: PathBuf,
     bytes: u64,
@@ -36,7 +36,8 @@ pub(super) struct Saving {
 }
 
 impl Saving {
-    pub(super) async fn create(folder: &Path, digest: bool) -> Result<Self, Error> {
+    /// A new file in that folder, told apart from others where that is asked for.
+    pub async fn create(folder: &Path, digest: bool) -> Result<Self, Error> {
         let path = folder.join("upload");
         let mut file = File::create(&path).await.map_err(|error| scratch::full(&error))?;
         file.set_max_buf_size(WRITE_BYTES);
@@ -44,11 +45,13 @@ impl Saving {
         Ok(Self { file, path, bytes: 0, head: Vec::new(), digest })
     }
 
-    pub(super) const fn bytes(&self) -> u64 {
+    /// Its size by now.
+    pub const fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    pub(super) async fn write(&mut self, piece: &[u8]) -> Result<(), Error> {
+    /// Adds a piece.
+    pub async fn write(&mut self, piece: &[u8]) -> Result<(), Error> {
         let missing = HEAD_BYTES.saturating_sub(self.head.len()).min(piece.len());
         self.head.extend_from_slice(&piece[..missing]);
         self.bytes += piece.len() as u64;
@@ -58,7 +61,8 @@ impl Saving {
         self.file.write_all(piece).await.map_err(|error| scratch::full(&error))
     }
 
-    pub(super) async fn finish(mut self) -> Result<Saved, Error> {
+    /// All of it has come.
+    pub async fn finish(mut self) -> Result<Saved, Error> {
         self.file.flush().await.map_err(|error| scratch::full(&error))?;
         let (path, bytes) = (self.path, self.bytes);
         let digest = self.digest.map(|digest| digest.finalize().into());

@@ -16,7 +16,7 @@ use multer::{Field, Multipart};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use self::body::{Claim, Paced};
-pub use self::file::Saved;
+pub use self::file::{Saved, Saving};
 use super::scratch::Folder;
 use crate::model::{Error, ErrorKind};
 

@@ -1,5 +1,6 @@
 //! Recorded audio over REST, against providers reached by wire.
 
+mod addresses;
 mod billing;
 mod bounds;
 mod duplicates;

@@ -12,7 +12,7 @@ const LIMIT: &str = "a number from 1 to 1000000 or unlimited";
 const ENVIRONMENTS: &str = "one of development, dev, local, test, testing, production, prod";
 
 /// A variable, a value that it must not have, and what the sentence says of it.
-const ROWS: [(&str, &str, &str); 77] = [
+const ROWS: [(&str, &str, &str); 79] = [
     ("ENVIRONMENT", "staging", ENVIRONMENTS),
     ("FLASK_ENV", "productoin", ENVIRONMENTS),
     ("PORT", "http", "a whole number from 0 to 65535"),
@@ -75,6 +75,8 @@ const ROWS: [(&str, &str, &str); 77] = [
     ("USAGE_CHECKPOINT_SECONDS", "5s", "a whole number from 1 to 300"),
     ("ROOM_HISTORY_SECONDS", "59", "a whole number from 60 to 2592000"),
     ("TRANSCRIPT_RETENTION_DAYS", "a month", "a whole number from 0 to 36500"),
+    ("AUDIO_URL_PORTS", "0", "a comma-separated list of ports"),
+    ("AUDIO_URL_ALLOW", "minio", "a comma-separated list of host:port"),
     ("DUPLICATE_SECONDS", "a day", "a whole number from 0 to 2592000"),
     ("DUPLICATE_BILLED", "perhaps", "true or false"),
     ("OPENAI_BASE_URL", "api.openai.com/v1", URL),
