@@ -6,6 +6,7 @@ mod bounds;
 mod duplicates;
 mod failures;
 mod forms;
+mod hostile;
 mod long;
 mod routes;
 
