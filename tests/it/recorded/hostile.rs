@@ -21,27 +21,27 @@ async fn start() -> (TestApp, Recorders) {
 }
 
 /// A box of MP4 with what is in it.
-fn boxed(name: &[u8; 4], inside: &[&[u8]]) -> Vec<u8> {
+fn boxed(name: [u8; 4], inside: &[&[u8]]) -> Vec<u8> {
     let inside = inside.concat();
     let size = u32::try_from(inside.len() + 8).expect("a small box").to_be_bytes();
-    [&size[..], name, &inside].concat()
+    [&size[..], &name, &inside].concat()
 }
 
 /// A film whose sound is in another file.
 fn outside(url: &str) -> Vec<u8> {
-    let url = boxed(b"url ", &[&[0; 4], url.as_bytes(), &[0]]);
-    let dref = boxed(b"dref", &[&[0, 0, 0, 0, 0, 0, 0, 1], &url]);
-    let minf = boxed(b"minf", &[&boxed(b"dinf", &[&dref])]);
-    let trak = boxed(b"trak", &[&boxed(b"mdia", &[&minf])]);
-    [boxed(b"ftyp", &[b"isom\0\0\x02\0isom"]), boxed(b"moov", &[&trak])].concat()
+    let url = boxed(*b"url ", &[&[0; 4], url.as_bytes(), &[0]]);
+    let dref = boxed(*b"dref", &[&[0, 0, 0, 0, 0, 0, 0, 1], &url]);
+    let minf = boxed(*b"minf", &[&boxed(*b"dinf", &[&dref])]);
+    let trak = boxed(*b"trak", &[&boxed(*b"mdia", &[&minf])]);
+    [boxed(*b"ftyp", &[b"isom\0\0\x02\0isom"]), boxed(*b"moov", &[&trak])].concat()
 }
 
 /// A film that only says where the film is.
 fn reference(url: &str) -> Vec<u8> {
     let length = u32::try_from(url.len() + 1).expect("a short address").to_be_bytes();
-    let rdrf = boxed(b"rdrf", &[&[0; 4], b"url ", &length, url.as_bytes(), &[0]]);
-    let rmra = boxed(b"rmra", &[&boxed(b"rmda", &[&rdrf])]);
-    [boxed(b"ftyp", &[b"qt  \0\0\x02\0qt  "]), boxed(b"moov", &[&rmra])].concat()
+    let rdrf = boxed(*b"rdrf", &[&[0; 4], b"url ", &length, url.as_bytes(), &[0]]);
+    let rmra = boxed(*b"rmra", &[&boxed(*b"rmda", &[&rdrf])]);
+    [boxed(*b"ftyp", &[b"qt  \0\0\x02\0qt  "]), boxed(*b"moov", &[&rmra])].concat()
 }
 
 /// Files that make a careless decoder read this machine's files, or call somebody.
