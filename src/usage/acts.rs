@@ -27,9 +27,10 @@ use crate::{
 /// Acts that may wait to be written.
 const WAITING: usize = 65_536;
 /// How long an answer waits for its act to be durable. After it the act is written all the same.
-const PATIENCE: Duration = Duration::from_secs(6);
-/// How long Postgres has, before the act is left in Redis, and how long that has.
-const IN_POSTGRES: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(8);
+/// How long Postgres has, before the act is left in Redis, and how long that has. A server that is
+/// away says so by itself within three seconds; one that is busy is waited for a little longer.
+const IN_POSTGRES: Duration = Duration::from_secs(4);
 const IN_REDIS: Duration = Duration::from_secs(1);
 const FIRST: Duration = Duration::from_millis(200);
 const LONGEST: Duration = Duration::from_secs(5);
