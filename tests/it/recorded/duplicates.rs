@@ -42,8 +42,9 @@ async fn the_same_recording_is_heard_once_and_told_in_any_form() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_costs_what_it_did_where_the_operator_says_so_and_ends() {
-    let (app, recorders) = start(&[("DUPLICATE_SECONDS", "2"), ("DUPLICATE_BILLED", "true")]).await;
+async fn it_costs_what_it_did_where_the_operator_says_so() {
+    let (app, recorders) =
+        start(&[("DUPLICATE_SECONDS", "600"), ("DUPLICATE_BILLED", "true")]).await;
     send(&app, "deepgram", &[]).await;
     send(&app, "deepgram", &[]).await;
     assert_eq!(recorders.asked("deepgram"), 1);
@@ -54,6 +55,11 @@ async fn it_costs_what_it_did_where_the_operator_says_so_and_ends() {
         )
         .await;
     assert_eq!(costs, "f 788 788, t 788 0");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_known_of_a_recording_ends() {
+    let (app, recorders) = start(&[("DUPLICATE_SECONDS", "1")]).await;
     let asked = async || {
         send(&app, "deepgram", &[]).await;
         recorders.asked("deepgram") == 2

@@ -117,8 +117,12 @@ async fn a_translator_that_never_answers_is_not_waited_for() {
     translators.fault("openai", [Fault::Hang]);
     let (status, told) = send(&app, "openai", hello()).await;
     assert_eq!((status, &told["code"], &told["retryable"]), (504, &"timeout".into(), &true.into()));
-    // One that is only slow is waited for.
-    translators.fault("deepseek", [Fault::Wait(Duration::from_millis(200))]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_translator_that_is_only_slow_is_waited_for() {
+    let (app, translators) = start().await;
+    translators.fault("deepseek", [Fault::Wait(Duration::from_millis(300))]);
     assert_eq!(send(&app, "deepseek", hello()).await.0, 200);
 }
 

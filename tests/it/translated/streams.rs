@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use testkit::{recorded::Refusal, translators::Fault, wait_until};
 
 use super::{ask, form, hello, start};
-use crate::harness::SOON;
+use crate::harness::LONG;
 
 /// The events of an answer with their names.
 async fn events(request: RequestBuilder) -> Vec<(String, Value)> {
@@ -87,6 +87,6 @@ async fn who_hangs_up_in_the_middle_pays_for_the_whole() {
     assert!(answer.chunk().await.expect("a piece").is_some());
     drop(answer);
     let billed = async || app.sql::<i64>("SELECT count(*) FROM usage_logs").await == 1;
-    wait_until("the act to be billed", SOON, billed).await.expect("billed");
+    wait_until("the act to be billed", LONG, billed).await.expect("billed");
     assert_eq!(app.sql::<i32>("SELECT tokens_used FROM usage_logs").await, 2 * 20_000);
 }
