@@ -65,6 +65,9 @@ const FILES: &[File] = files![
     "paper.js" => "text/javascript; charset=utf-8",
     "problem.js" => "text/javascript; charset=utf-8",
     "recording.js" => "text/javascript; charset=utf-8",
+    "reference.css" => "text/css; charset=utf-8",
+    "reference.html" => "text/html; charset=utf-8",
+    "reference.js" => "text/javascript; charset=utf-8",
     "resampler.js" => "text/javascript; charset=utf-8",
     "sample.js" => "text/javascript; charset=utf-8",
     "sample.wav" => "audio/wav",
@@ -75,6 +78,9 @@ const FILES: &[File] = files![
     "waveform.js" => "text/javascript; charset=utf-8",
     "worklet.js" => "text/javascript; charset=utf-8",
 ];
+
+/// Every route, as programs read it.
+const REFERENCE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/openapi.json"));
 
 /// Nothing but our own files and our own sockets; `data:` for the icon.
 const POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; \
@@ -93,6 +99,16 @@ pub(super) async fn index(id: Option<Extension<RequestId>>) -> Response {
 /// `GET /app/{path}`.
 pub(super) async fn file(Path(path): Path<String>, id: Option<Extension<RequestId>>) -> Response {
     serve(&path, id.as_deref())
+}
+
+/// `GET /docs`: every route, as people read it.
+pub(super) async fn reference(id: Option<Extension<RequestId>>) -> Response {
+    serve("reference.html", id.as_deref())
+}
+
+/// `GET /openapi.json`.
+pub(super) async fn openapi() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-cache")], REFERENCE)
 }
 
 fn serve(path: &str, id: Option<&RequestId>) -> Response {

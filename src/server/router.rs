@@ -122,6 +122,8 @@ fn page(app: &Arc<App>, table: Table) -> Table {
         .get("/", Public, health::root, ())
         .get("/health", Public, health::health, ())
         .get("/ready", Public, health::ready, app)
+        .get("/docs", Public, pages::reference, ())
+        .get("/openapi.json", Public, pages::openapi, ())
         .get("/app", Public, pages::redirect, ())
         .get("/app/", Public, pages::index, ())
         .get("/app/{*path}", Public, pages::file, ())

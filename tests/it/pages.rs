@@ -160,6 +160,27 @@ async fn every_page_file_is_served_with_its_type_and_guards() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_reference_is_at_docs_and_needs_nothing_from_elsewhere() {
+    let app = TestApp::start().await;
+    let page = get(&app, "/docs").await;
+    assert_eq!(
+        (page.status().as_u16(), header(&page, "content-type")),
+        (200, "text/html; charset=utf-8")
+    );
+    assert_guarded(&page);
+    let text = page.text().await.expect("a page");
+    let links = text.split(['"']).filter(|word| word.starts_with("http") || word.starts_with("//"));
+    assert_eq!(links.count(), 0, "{text}");
+    for path in text.split('"').filter(|word| word.starts_with("/app/") || *word == "/openapi.json")
+    {
+        assert_eq!(get(&app, path).await.status(), 200, "{path}");
+    }
+    let document = get(&app, "/openapi.json").await.text().await.expect("a document");
+    let document: serde_json::Value = serde_json::from_str(&document).expect("JSON");
+    assert!(document["paths"]["/docs"].is_object());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_page_is_at_app() {
     let app = TestApp::start().await;
     let moved = get(&app, "/app").await;
