@@ -35,8 +35,6 @@ pub struct RecordedOptions {
     pub punctuate: bool,
     /// Whether there are paragraphs.
     pub paragraphs: bool,
-    /// Whether the times of words are needed.
-    pub words: bool,
     /// What helps to understand it, in the recording's language.
     pub prompt: Option<String>,
     /// Between 0 and 1, where the provider takes one.

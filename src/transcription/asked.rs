@@ -44,7 +44,6 @@ impl Asked {
             diarize: flag(form, "diarize", false),
             punctuate: flag(form, "punctuate", true),
             paragraphs: flag(form, "paragraphs", false),
-            words: told.is_some_and(answer::Form::needs_times),
             prompt: prompt(form.text("prompt"))?,
             temperature: temperature(form.text("temperature"))?,
             keyterms: keyterms(form)?,

@@ -38,17 +38,19 @@ impl Recordings {
             Some(served) => served,
             None => self.hear(&mut job).await?,
         };
+        let answer = match job.plan.take() {
+            None => tell(&job, &served)?,
+            Some(plan) => {
+                let (heard, caller) = (&served.heard.transcription, job.caller.clone());
+                plan.finish(&self.translations, heard, caller, (job.endpoint, act)).await?
+            }
+        };
+        // Not before: what has failed as a whole is billed in no part, and done anew.
         self.bill(&job, &served, act).await;
         if !served.cached {
             self.duplicates.keep(&job, &served).await;
         }
-        match job.plan.take() {
-            None => tell(&job, &served),
-            Some(plan) => {
-                let heard = &served.heard.transcription;
-                plan.finish(&self.translations, heard, job.caller, (job.endpoint, act)).await
-            }
-        }
+        Ok(answer)
     }
 
     async fn hear(&self, job: &mut Job) -> Result<Served, Error> {

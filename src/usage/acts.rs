@@ -156,6 +156,10 @@ impl Acts {
     /// Brings the act to Postgres, or to Redis, from where it comes there; whether there is no more
     /// to do.
     async fn settle(&self, act: &Act, at: NaiveDateTime) -> bool {
+        // Before the tables are there a database refuses what it will take.
+        if !self.database.schema_seen() {
+            return self.leave(act, at).await;
+        }
         let write = self.database.run(store::insert(self.database.pool(), &self.users, act, at));
         match timeout(IN_POSTGRES, write).await {
             Ok(Ok(true)) => self.count("inserted"),

@@ -58,11 +58,6 @@ impl Form {
         known.map(|(_, form)| form).ok_or_else(refused)
     }
 
-    /// Whether it needs to know when what was said.
-    pub const fn needs_times(self) -> bool {
-        matches!(self, Self::Srt | Self::Vtt | Self::VerboseJson | Self::Listen)
-    }
-
     /// Its media type.
     pub const fn content_type(self) -> &'static str {
         match self {

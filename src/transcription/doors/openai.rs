@@ -63,7 +63,6 @@ fn read(form: &Form) -> Result<(&'static str, Asked), Error> {
         asked.options.language = None;
     }
     asked.options.keyterms.extend(form.all("keywords[]").map(ToOwned::to_owned));
-    asked.options.words |= form.all("timestamp_granularities[]").any(|kind| kind == "word");
     asked.form = told(form, asked.form);
     Ok((provider, asked))
 }

@@ -27,6 +27,9 @@ async fn the_same_recording_is_heard_once_and_told_in_any_form() {
     let first = send(&app, "deepgram", &[("diarize", "true")]).await.json();
     assert_eq!(first["transcript"], said());
     assert_eq!(send(&app, "deepgram", &[("diarize", "true")]).await.json(), first);
+    let subtitles =
+        send(&app, "deepgram", &[("diarize", "true"), ("response_format", "srt")]).await;
+    assert!(subtitles.text.starts_with("1\n00:00:"), "{}", subtitles.text);
     assert_eq!(recorders.asked("deepgram"), 1);
     let costs: String = app
         .sql(
@@ -34,7 +37,7 @@ async fn the_same_recording_is_heard_once_and_told_in_any_form() {
              audio_duration_seconds), ', ' ORDER BY id) FROM usage_logs",
         )
         .await;
-    assert_eq!(costs, "f t t 11, t f f 11");
+    assert_eq!(costs, "f t t 11, t f f 11, t f f 11");
     // Other wishes, other providers, other answers.
     assert_eq!(send(&app, "deepgram", &[]).await.json()["transcript"], said());
     assert_eq!(send(&app, "whisper", &[("diarize", "true")]).await.status, 200);

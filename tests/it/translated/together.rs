@@ -73,4 +73,5 @@ async fn a_translation_that_fails_fails_the_whole_and_what_cannot_be_is_not_begu
     translators.refuse("google", [Refusal::of(403)]);
     let (status, told) = send(&app, &[("translate", "true")]).await;
     assert_eq!((status, &told["code"]), (503, &"provider_unavailable".into()));
+    assert_eq!(app.sql::<i64>("SELECT count(*) FROM usage_logs").await, 0, "no part is billed");
 }
