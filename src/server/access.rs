@@ -108,6 +108,6 @@ async fn admit(verdict: Option<Verdict>, request: Request, next: Next) -> Respon
 
 /// Refuses once the client has sent what it sends, so that it reads why.
 async fn refuse(refusal: Error, request: Request) -> Response {
-    drain(request.into_body()).await;
+    drain(request.into_body().into_data_stream()).await;
     Failure(refusal).into_response()
 }

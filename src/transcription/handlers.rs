@@ -8,7 +8,7 @@ use axum::{
 use super::{
     Recordings,
     asked::Asked,
-    order::{Order, Taken},
+    order::Order,
     scratch::Folder,
     translated::{self, Plan},
 };
@@ -52,7 +52,7 @@ pub async fn translated(State(recordings): State<Recordings>, request: Request) 
         let provider = translated::transcriber(&form);
         let plan = Plan::read(&form, &recordings.translations)?;
         let asked = Asked::read(&form, provider)?;
-        Ok(Order { asked, provider, plan, taken: Taken { fields: form.fields, saved, folder } })
+        Ok(Order { asked, provider, plan, fields: form.fields, saved, folder })
     })
     .await
 }
@@ -66,12 +66,12 @@ async fn transcribe(
     answer(recordings, endpoint, request, async |request, digest, mut folder| {
         // Whoever is not there is told of before anything is kept.
         if let Err(absent) = recordings.is_there(provider) {
-            drain(request.into_body()).await;
+            drain(request.into_body().into_data_stream()).await;
             return Err(absent);
         }
         let (form, saved) = recordings.receive((request, "audio"), digest, &mut folder).await?;
         let (asked, plan) = (Asked::read(&form, provider)?, None);
-        Ok(Order { asked, provider, plan, taken: Taken { fields: form.fields, saved, folder } })
+        Ok(Order { asked, provider, plan, fields: form.fields, saved, folder })
     })
     .await
 }
@@ -96,7 +96,7 @@ pub(super) async fn answer(
         let key = match key.and_then(|()| Key::read(request.headers())) {
             Ok(key) => key,
             Err(refusal) => {
-                drain(request.into_body()).await;
+                drain(request.into_body().into_data_stream()).await;
                 return Err(refusal);
             }
         };

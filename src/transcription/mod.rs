@@ -27,7 +27,7 @@ use tokio::{
 use self::{
     asked::Asked,
     duplicates::Duplicates,
-    order::{Order, Taken},
+    order::Order,
     pipeline::Source,
     scratch::{Folder, Scratch},
     translated::Plan,
@@ -101,8 +101,16 @@ struct Job {
 impl Recordings {
     /// Makes its folder, and removes what a killed process left there.
     pub fn new(ground: Ground, config: RecordedConfig) -> Self {
-        let Ground { limits, transcribers, files, translations, shutdown, .. } = ground;
-        let Ground { usage, idempotency, duplicates, .. } = ground;
+        let Ground {
+            limits,
+            transcribers,
+            files,
+            translations,
+            usage,
+            idempotency,
+            duplicates,
+            shutdown,
+        } = ground;
         let (scratch, places) = (Scratch::new(&config), Arc::new(Semaphore::new(config.parallel)));
         let (ports, allowed) = (config.url_ports.clone(), config.url_allowed.clone());
         let vetted = Vetted::new(Rules { ports, allowed });
@@ -139,7 +147,7 @@ impl Recordings {
         caller: Caller,
     ) -> Result<Answer, Error> {
         let named = key.map(|key| order.named(key, endpoint, &caller));
-        let Order { asked, provider, plan, taken: Taken { saved, folder, .. } } = order;
+        let Order { asked, provider, plan, saved, folder, .. } = order;
         self.is_there(provider)?;
         let Some(kind) = Kind::sniff(&saved.head) else {
             let shown = "the file is no audio that can be decoded";

@@ -104,14 +104,21 @@ impl Translations {
         let job = Job { asked, translator, caller, endpoint, parcel: None };
         let translations = self.clone();
         let work = async move { translations.work(job, act, None).await };
-        let broken = |error| failure::internal().because(error);
-        self.shutdown.spawn(work).await.map_err(broken)?
+        self.to_its_end(Box::pin(work)).await
     }
 
     /// Translates what may have a name; asked for again under it, it is answered as before.
     async fn run(&self, job: Job, named: Option<Named>, write: Write) -> Result<Answer, Error> {
         let translations = self.clone();
         let work = async move { translations.once(job, named, write, None).await };
+        self.to_its_end(Box::pin(work)).await
+    }
+
+    /// Works on though nobody waits any more.
+    async fn to_its_end<T: Send + 'static>(
+        &self,
+        work: Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>,
+    ) -> Result<T, Error> {
         let broken = |error| failure::internal().because(error);
         self.shutdown.spawn(work).await.map_err(broken)?
     }

@@ -8,7 +8,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt};
 use serde_json::{Map, Value};
 use tokio::time::timeout;
 
@@ -68,8 +68,7 @@ impl<S: Send + Sync> OptionalFromRequest<S> for JsonObject {
 
 /// Reads on what nobody wants, for a moment: closing the connection on a client that still sends
 /// would take the answer from it.
-pub async fn drain(body: Body) {
-    let mut body = body.into_data_stream();
+pub async fn drain<E>(mut body: impl Stream<Item = Result<Bytes, E>> + Unpin) {
     let read = async {
         let mut left = DRAINED_BYTES;
         while let Some(Ok(piece)) = body.next().await {

@@ -11,17 +11,14 @@ use axum::{
 use crate::{
     model::Error,
     transcription::{
-        Recordings,
-        answer::Form as Told,
-        asked::Asked,
-        handlers,
-        order::{Order, Taken},
-        upload::Form,
+        Recordings, answer::Form as Told, asked::Asked, handlers, order::Order, upload::Form,
     },
     web::{JsonObject, body::Unreadable},
 };
 
 const ENDPOINT: &str = "/v1/listen";
+/// Who is asked where it is there; else whoever can.
+const DEEPGRAM: &str = "deepgram";
 /// What would be answered elsewhere than here.
 const ELSEWHERE: [&str; 2] = ["callback", "callback_method"];
 
@@ -35,7 +32,8 @@ pub async fn listen(State(recordings): State<Recordings>, request: Request) -> R
         let is_json = request.headers().get(header::CONTENT_TYPE).is_some_and(|kind| {
             kind.to_str().is_ok_and(|kind| kind.starts_with("application/json"))
         });
-        let provider = recordings.deepgram_or_any();
+        let is_there = recordings.is_there(DEEPGRAM).is_ok();
+        let provider = if is_there { DEEPGRAM } else { "auto" };
         let saved = if is_json {
             let url = url(request).await?;
             recordings.fetch(&url, digest, &mut folder).await?
@@ -43,7 +41,7 @@ pub async fn listen(State(recordings): State<Recordings>, request: Request) -> R
             recordings.receive_bare(request, digest, &mut folder).await?
         };
         let asked = read(&fields, provider)?;
-        Ok(Order { asked, provider, plan: None, taken: Taken { fields, saved, folder } })
+        Ok(Order { asked, provider, plan: None, fields, saved, folder })
     })
     .await
 }

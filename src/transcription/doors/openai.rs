@@ -9,12 +9,7 @@ use axum::{
 
 use crate::model::Error;
 use crate::transcription::{
-    Recordings,
-    answer::Form as Told,
-    asked::Asked,
-    handlers,
-    order::{Order, Taken},
-    upload::Form,
+    Recordings, answer::Form as Told, asked::Asked, handlers, order::Order, upload::Form,
 };
 
 const ENDPOINT: &str = "/v1/audio/transcriptions";
@@ -35,12 +30,7 @@ pub async fn transcriptions(State(recordings): State<Recordings>, request: Reque
     handlers::answer(&recordings, ENDPOINT, request, async |request, digest, mut folder| {
         let (form, saved) = recordings.receive((request, "file"), digest, &mut folder).await?;
         let (provider, asked) = read(&form)?;
-        Ok(Order {
-            asked,
-            provider,
-            plan: None,
-            taken: Taken { fields: form.fields, saved, folder },
-        })
+        Ok(Order { asked, provider, plan: None, fields: form.fields, saved, folder })
     })
     .await
 }

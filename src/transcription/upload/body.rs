@@ -7,19 +7,15 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
 use axum::body::{Body, BodyDataStream, Bytes};
-use futures_util::{Stream, StreamExt};
-use tokio::time::timeout;
+use futures_util::Stream;
+
+use crate::web::body::drain;
 
 /// Bytes that may come without being part of a field: its head, and what stands around it.
 const MOST_UNCLAIMED_BYTES: usize = 1024 * 1024;
-
-/// What is read of a body that is refused, so that its sender gets to read why.
-const LINGER: Duration = Duration::from_secs(2);
-const LINGER_BYTES: usize = 64 * 1024 * 1024;
 
 /// A body that gives one piece each time it is looked at. The parser takes whatever is there: from
 /// a fast client that would be all of it.
@@ -58,18 +54,7 @@ impl Paced {
 
     /// Reads on for a moment, or closing the connection would take the answer from its reader.
     pub(super) async fn linger(&mut self) {
-        let (mut bytes, unclaimed) = (0, self.unclaimed.clone());
-        let read = async {
-            while let Some(Ok(piece)) = self.next().await {
-                unclaimed.store(0, Ordering::Relaxed);
-                bytes += piece.len();
-                if bytes > LINGER_BYTES {
-                    return;
-                }
-            }
-        };
-        // Who still sends after that is cut off.
-        let _ended = timeout(LINGER, read).await;
+        drain(&mut self.body).await;
     }
 }
 
