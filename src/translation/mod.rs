@@ -8,7 +8,7 @@ pub mod handlers;
 mod sentences;
 mod work;
 
-use std::time::Duration;
+use std::{pin::Pin, time::Duration};
 
 use serde_json::Value;
 use tokio::sync::mpsc;
