@@ -2,8 +2,10 @@
 
 use std::net::IpAddr;
 
+use axum::http::request::Parts;
 use tokio_util::sync::CancellationToken;
 
+use super::{LiveService, PATH, entry::Admitted, listen, request};
 use crate::{auth::Principal, model::Language, rooms::Share};
 
 /// Facts of a socket that its sessions need.
@@ -23,4 +25,29 @@ pub struct Caller {
     pub door: &'static str,
     /// Cancelled once the socket has to go: its replica drains, or the one that carries it here.
     pub leaving: CancellationToken,
+}
+
+impl Caller {
+    /// Whoever was admitted with that request, at a door, for sessions in a language.
+    pub fn of(
+        service: &LiveService,
+        admitted: &Admitted,
+        (language, door): (Language, &'static str),
+        parts: &Parts,
+    ) -> Self {
+        Self {
+            principal: admitted.principal.clone(),
+            share: admitted.share.clone(),
+            language,
+            ip: request::ip(parts),
+            user_agent: request::user_agent(parts),
+            door,
+            leaving: service.shutdown.soft().child_token(),
+        }
+    }
+
+    /// The endpoint that rows of usage name.
+    pub fn endpoint(&self) -> &'static str {
+        if self.door == listen::DOOR { listen::PATH } else { PATH }
+    }
 }

@@ -213,6 +213,11 @@ impl Client {
 
     /// Starts a session with these options.
     pub fn start(&self, given: &Map<String, Value>) {
+        self.start_as(SessionId::mint(), given);
+    }
+
+    /// Starts the session of that id.
+    pub fn start_as(&self, id: SessionId, given: &Map<String, Value>) {
         let mut phase = self.lock();
         self.told_not_ready.store(false, Ordering::Relaxed);
         if matches!(*phase, Phase::Running(..) | Phase::Resuming) {
@@ -220,7 +225,7 @@ impl Client {
             self.fail(&Error::new(ErrorKind::Conflict, "a session is running: stop it first"));
             return;
         }
-        if let Some((id, inbox)) = self.begin(given) {
+        if let Some(inbox) = self.begin(id, given) {
             *phase = Phase::Running(id, inbox);
         } else if matches!(*phase, Phase::Fresh) {
             // Audio that was meant for the refused options must not start another session.
@@ -243,6 +248,13 @@ impl Client {
                 self.complain(4, || log_patterns::stop_without_session(user));
                 self.outbox.push(self.stopped(None, None));
             }
+        }
+    }
+
+    /// Asks for finals of all audio so far; the event that ends them follows.
+    pub fn finalize(&self) {
+        if let Phase::Running(_, inbox) = &*self.lock() {
+            inbox.finalize();
         }
     }
 
@@ -287,7 +299,8 @@ impl Client {
                 Err(Some(not_ready()))
             }
             Phase::Fresh => {
-                let Some((id, inbox)) = self.begin(&Map::new()) else {
+                let id = SessionId::mint();
+                let Some(inbox) = self.begin(id, &Map::new()) else {
                     *phase = Phase::Stopped;
                     return Err(None);
                 };

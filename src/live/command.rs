@@ -11,6 +11,8 @@ pub enum Command {
     Start(Map<String, Value>),
     /// `stop_streaming`.
     Stop,
+    /// `finalize`.
+    Finalize,
     /// `resume`, with what it names.
     Resume(Map<String, Value>),
     /// `join`, with what it names.
@@ -30,6 +32,7 @@ impl Command {
         match message.remove("type") {
             Some(Value::String(name)) if name == "start_streaming" => Ok(Self::Start(message)),
             Some(Value::String(name)) if name == "stop_streaming" => Ok(Self::Stop),
+            Some(Value::String(name)) if name == "finalize" => Ok(Self::Finalize),
             Some(Value::String(name)) if name == "resume" => Ok(Self::Resume(message)),
             Some(Value::String(name)) if name == "join" => Ok(Self::Join(message)),
             Some(Value::String(name)) if name == "leave" => Ok(Self::Leave(message)),

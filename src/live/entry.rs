@@ -2,6 +2,7 @@
 
 use std::{net::IpAddr, pin::Pin};
 
+use axum::response::{IntoResponse, Response};
 use secrecy::SecretString;
 use tokio::sync::broadcast;
 
@@ -11,6 +12,8 @@ use crate::{
     limits::{LimitedAction, Verdict},
     model::{Error, ErrorKind},
     rooms::Share,
+    telemetry::{log_patterns, metrics::label},
+    web::error::Failure,
 };
 
 /// What a handshake presents. A ticket is looked at only where there is no token, and a share token
@@ -44,6 +47,21 @@ pub struct Refusal {
     pub error: Error,
     /// The limit that was reached, if that is the reason.
     pub verdict: Option<Verdict>,
+}
+
+impl Refusal {
+    /// The answer to whoever may not, counted at that door.
+    pub fn tell(self, service: &LiveService, door: &'static str) -> Response {
+        let Self { error, verdict } = self;
+        log_patterns::connection_rejected(&error.detail);
+        let labels = [label("door", door), label("reason", error.kind.code())];
+        service.metrics.sockets_refused.add(1, &labels);
+        let mut response = Failure(error).into_response();
+        if let Some(verdict) = verdict {
+            verdict.tell(response.headers_mut());
+        }
+        response
+    }
 }
 
 impl From<Error> for Refusal {

@@ -21,6 +21,7 @@ pub struct Inbox {
     state: Mutex<State>,
     filled: Notify,
     drained: Notify,
+    wanted: Notify,
 }
 
 #[derive(Debug)]
@@ -32,6 +33,8 @@ struct State {
     /// Whether the client counts as we do; its first chunk tells.
     counts: Option<bool>,
     ending: Option<Ending>,
+    /// The chunk before which everything is to be final.
+    finalize_at: Option<u64>,
     /// The right to take audio; it ends with that.
     lease: Option<Lease>,
 }
@@ -99,9 +102,11 @@ impl Inbox {
             next_seq,
             counts: None,
             ending: None,
+            finalize_at: None,
             lease: None,
         };
-        Self { state: Mutex::new(state), filled: Notify::new(), drained: Notify::new() }
+        let (filled, drained, wanted) = (Notify::new(), Notify::new(), Notify::new());
+        Self { state: Mutex::new(state), filled, drained, wanted }
     }
 
     /// The number of the next chunk.
@@ -159,6 +164,28 @@ impl Inbox {
         self.filled.notify_one();
         self.drained.notify_waiters();
         ending
+    }
+
+    /// Asks for finals of everything that came so far.
+    pub fn finalize(&self) {
+        let mut state = self.lock();
+        state.finalize_at = Some(state.next_seq);
+        drop(state);
+        self.wanted.notify_one();
+    }
+
+    /// Takes the demand for finals, if one is there and all that it is about was handed out.
+    pub fn take_finalize(&self) -> bool {
+        let mut state = self.lock();
+        let next_seq = state.chunks.front().map_or(state.next_seq, |chunk| chunk.seq);
+        state.finalize_at.take_if(|at| *at <= next_seq).is_some()
+    }
+
+    /// Waits for such a demand. For one reader.
+    pub async fn finalize_wanted(&self) {
+        while !self.take_finalize() {
+            self.wanted.notified().await;
+        }
     }
 
     /// The next chunk, or `None` once closed and empty. For one reader.
@@ -247,6 +274,9 @@ impl Inbox {
             return if state.ending.is_some() { Next::End } else { Next::Wait };
         };
         state.bytes -= chunk.bytes.len();
+        if state.finalize_at.is_some() {
+            self.wanted.notify_one();
+        }
         if state.bytes * 2 <= state.bound_bytes {
             self.drained.notify_waiters();
         }
@@ -302,6 +332,22 @@ mod tests {
         let inbox = Inbox::new(100, 0);
         let push = |seq| inbox.push(Bytes::from_static(b"x"), Some(seq), Instant::now());
         assert_eq!([push(1000), push(1000), push(3)], [Ok(0), Ok(1), Ok(2)]);
+    }
+
+    #[tokio::test]
+    async fn finals_are_wanted_once_all_that_came_before_is_out() {
+        let inbox = Inbox::new(100, 0);
+        assert_eq!(push(&inbox, b"one"), Ok(0));
+        inbox.finalize();
+        assert_eq!(push(&inbox, b"two"), Ok(1));
+        let mut wanted = std::pin::pin!(inbox.finalize_wanted());
+        assert!(futures_util::poll!(wanted.as_mut()).is_pending());
+        assert!(inbox.next().await.is_some());
+        wanted.await;
+        assert!(!inbox.take_finalize(), "once");
+        inbox.finalize();
+        assert!(inbox.next().await.is_some());
+        assert!(inbox.take_finalize());
     }
 
     #[tokio::test]

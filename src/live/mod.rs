@@ -1,4 +1,4 @@
-//! Real-time audio: two doorways, one session behind both.
+//! Real-time audio: three doorways, one session behind all.
 
 mod allowance;
 mod arguments;
@@ -15,6 +15,7 @@ mod inbox;
 mod intake;
 mod lapse;
 pub mod lines;
+pub mod listen;
 mod migration;
 pub mod options;
 mod outbox;

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::wire::Failure;
 use crate::{
-    model::{AudioFormat, Encoding, ErrorKind, Language, RawFormat},
+    model::{AudioFormat, Encoding, Error, ErrorKind, Language, RawFormat},
     providers::{Endpointing, Live, StreamOptions},
     rooms::RoomName,
 };
@@ -76,6 +76,12 @@ impl Refusal {
             option: Some(self.option),
             allowed: Some(self.allowed),
         }
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        Self::new(refusal.kind, refusal.message)
     }
 }
 

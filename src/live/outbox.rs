@@ -216,6 +216,7 @@ mod tests {
             words: vec![],
             speaker: None,
             speakers_reset: false,
+            from_finalize: false,
             channel: None,
             timing: Timing::Measured,
             provider: "test",

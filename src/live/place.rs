@@ -79,6 +79,11 @@ impl Place {
         (self.first, self.takers) = (Some(first), takers);
     }
 
+    /// Whether audio that is out of the inbox still waits here.
+    pub const fn keeps(&self) -> bool {
+        self.first.is_some()
+    }
+
     /// Whose slot it has, while it has one.
     pub fn home(&self) -> Option<&'static str> {
         self.home.filter(|_| self.slot.is_some())

@@ -133,20 +133,11 @@ async fn admit(
     };
     let entered = service.enter(presented).await;
     let admitted = entered.map_err(|refusal| reject(&service, &refusal.error))?;
-    let principal = admitted.principal.clone();
     let (language, fell_back_from) = request::language(parts);
     if let Some(wanted) = fell_back_from {
-        log_patterns::language_fell_back(&principal.subject, &wanted);
+        log_patterns::language_fell_back(&admitted.principal.subject, &wanted);
     }
-    let caller = Caller {
-        principal,
-        share: admitted.share.clone(),
-        language,
-        ip: request::ip(parts),
-        user_agent: request::user_agent(parts),
-        door: DOOR,
-        leaving: service.shutdown.soft().child_token(),
-    };
+    let caller = Caller::of(&service, &admitted, (language, DOOR), parts);
     register(&socket, &Client::new(service, caller, Standing::of(admitted)));
     Ok(())
 }
@@ -163,6 +154,26 @@ fn count_refused(service: &LiveService, reason: &'static str) {
 }
 
 fn register(socket: &SocketRef, client: &Client) {
+    register_session(socket, client);
+    register_rooms(socket, client);
+    let renewing = client.clone();
+    socket.on("authenticate", move |payload: Options, ack: AckSender| {
+        renewing.authenticate(payload.0.and_then(command::token));
+        acknowledge(ack);
+        ready(())
+    });
+    let gone = client.clone();
+    socket.on_disconnect(move |reason: DisconnectReason| {
+        if reason == DisconnectReason::ClientNSDisconnect {
+            gone.leave_taken();
+        }
+        gone.gone();
+        ready(())
+    });
+    socket.extensions.insert(client.clone());
+}
+
+fn register_session(socket: &SocketRef, client: &Client) {
     for event in ["audio_chunk", "audio_data"] {
         let client = client.clone();
         let bare_base64 = event == "audio_data";
@@ -184,12 +195,21 @@ fn register(socket: &SocketRef, client: &Client) {
         acknowledge(ack);
         ready(())
     });
+    let finalizing = client.clone();
+    socket.on("finalize", move |ack: AckSender| {
+        finalizing.finalize();
+        acknowledge(ack);
+        ready(())
+    });
     let resuming = client.clone();
     socket.on("resume", move |payload: Options, ack: AckSender| {
         resuming.resume(&payload.0.unwrap_or_default());
         acknowledge(ack);
         ready(())
     });
+}
+
+fn register_rooms(socket: &SocketRef, client: &Client) {
     let joining = client.clone();
     socket.on("join", move |payload: Options, Callback(callback): Callback| {
         let answer = callback.map_or_else(Answer::event, |ack| {
@@ -204,21 +224,6 @@ fn register(socket: &SocketRef, client: &Client) {
         acknowledge(ack);
         ready(())
     });
-    let renewing = client.clone();
-    socket.on("authenticate", move |payload: Options, ack: AckSender| {
-        renewing.authenticate(payload.0.and_then(command::token));
-        acknowledge(ack);
-        ready(())
-    });
-    let gone = client.clone();
-    socket.on_disconnect(move |reason: DisconnectReason| {
-        if reason == DisconnectReason::ClientNSDisconnect {
-            gone.leave_taken();
-        }
-        gone.gone();
-        ready(())
-    });
-    socket.extensions.insert(client.clone());
 }
 
 /// Calls the client's callback, if it asked for one: without arguments, as the original did.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -22,7 +22,7 @@ const REFUSAL: &str = "\"Not an accepted origin.\"";
 pub(super) async fn check(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let headers = request.headers();
     let origin = headers.get(header::ORIGIN).map(|origin| origin.to_str().unwrap_or_default());
-    let Some(origin) = origin.filter(|_| opens_a_socket(request.uri().path())) else {
+    let Some(origin) = origin.filter(|_| opens_a_socket(&request)) else {
         return next.run(request).await;
     };
     if is_our_own(origin, headers) || app.config.server.socketio_origins.allows(origin) {
@@ -34,8 +34,11 @@ pub(super) async fn check(State(app): State<Arc<App>>, request: Request, next: N
 }
 
 /// A ticket opens one too, and a page that may not is to read why.
-fn opens_a_socket(path: &str) -> bool {
-    path.starts_with("/socket.io") || path == live::PATH || path == "/auth/stream-ticket"
+fn opens_a_socket(request: &Request) -> bool {
+    let path = request.uri().path();
+    let listens = path == live::listen::PATH && request.method() == Method::GET;
+    let tickets = path == "/auth/stream-ticket";
+    path.starts_with("/socket.io") || path == live::PATH || listens || tickets
 }
 
 /// Whether the page came from this very host; the scheme may have been ended by a proxy.

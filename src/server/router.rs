@@ -36,7 +36,7 @@ use crate::{
     live::{
         self,
         audience::{rest, sse},
-        lines, socketio, websocket,
+        lines, listen, socketio, websocket,
     },
     model::{Error, ErrorKind},
     relay,
@@ -138,6 +138,7 @@ fn page(app: &Arc<App>, table: Table) -> Table {
         .get("/api/userinfo", Tenant, tenant::userinfo, accounts.clone())
         .get("/api/protected/test", Tenant, tenant::protected, ())
         .get(live::PATH, Own(None), websocket::upgrade, live.clone())
+        .get("/v1/listen", Own(None), listen::upgrade, live.clone())
         .get("/rooms/{id}", Any, rest::room, live.clone())
         .get("/rooms/{id}/events", Own(None), sse::events, live.clone())
         .post("/rooms/{id}/shares", Any, rest::share, live.clone())

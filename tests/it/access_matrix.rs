@@ -159,7 +159,8 @@ async fn assert_told(app: &TestApp, route: &Route, name: &str, shown: &Shown, te
 }
 
 /// Routes that look for a token of their own kind, with what each says to none at all.
-const OWN: [(&str, u16, &str, &str); 4] = [
+const OWN: [(&str, u16, &str, &str); 5] = [
+    ("/v1/listen", 426, "error", "this address speaks WebSocket: send an upgrade request"),
     ("/audio-stream", 426, "error", "this address speaks WebSocket: send an upgrade request"),
     ("/rooms/{id}/events", 401, "error", "No authentication token provided"),
     ("/auth/refresh", 401, "msg", "Missing Authorization Header"),

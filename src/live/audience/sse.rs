@@ -26,8 +26,7 @@ use crate::{
     },
     model::{Error, Language, SessionId},
     rooms::{Cursor, Label, RoomName},
-    telemetry::{log_patterns, metrics::label},
-    web::{Kill, credential, error, request_id::RequestId},
+    web::{Kill, credential},
 };
 
 const DOOR: &str = "sse";
@@ -56,24 +55,12 @@ pub async fn events(
     };
     let admitted = match service.enter(presented).await {
         Ok(admitted) => admitted,
-        Err(refusal) => return refuse(&service, refusal, &parts),
+        Err(refusal) => return refusal.tell(&service, DOOR),
     };
     match Box::pin(open(service.clone(), admitted, &room, &parts)).await {
         Ok(frames) => stream(frames),
-        Err(error) => refuse(&service, error.into(), &parts),
+        Err(error) => Refusal::from(error).tell(&service, DOOR),
     }
-}
-
-fn refuse(service: &LiveService, refusal: Refusal, parts: &Parts) -> Response {
-    let Refusal { error, verdict } = refusal;
-    log_patterns::connection_rejected(&error.detail);
-    let labels = [label("door", DOOR), label("reason", error.kind.code())];
-    service.metrics.sockets_refused.add(1, &labels);
-    let mut response = error::render(&error, parts.extensions.get::<RequestId>());
-    if let Some(verdict) = verdict {
-        verdict.tell(response.headers_mut());
-    }
-    response
 }
 
 /// Enters the room beside the request, which may be given up at any time.
@@ -85,15 +72,7 @@ async fn open(
 ) -> Result<mpsc::Receiver<Bytes>, Error> {
     let room: RoomName = room.parse()?;
     let wanted = Wanted { room, share: None, resume: last_seen(&parts.headers) };
-    let caller = Caller {
-        principal: admitted.principal.clone(),
-        share: admitted.share.clone(),
-        language: Language::ENGLISH,
-        ip: request::ip(parts),
-        user_agent: request::user_agent(parts),
-        door: DOOR,
-        leaving: service.shutdown.soft().child_token(),
-    };
+    let caller = Caller::of(&service, &admitted, (Language::ENGLISH, DOOR), parts);
     let (frames, received) = mpsc::channel(FRAMES);
     let (ready, entered) = oneshot::channel();
     let out = Out { frames, kill: parts.extensions.get::<Kill>().cloned() };

@@ -36,7 +36,7 @@ async fn watched(
 
 impl Client {
     /// Validates options and spawns the session, or tells the client why not.
-    pub(super) fn begin(&self, given: &Map<String, Value>) -> Option<(SessionId, Arc<Inbox>)> {
+    pub(super) fn begin(&self, id: SessionId, given: &Map<String, Value>) -> Option<Arc<Inbox>> {
         let options = match options::parse(given, self.caller.language, &self.service.live) {
             Ok(options) => options,
             Err(refusal) => {
@@ -53,13 +53,12 @@ impl Client {
             self.fail(&error);
             return None;
         }
-        let id = SessionId::mint();
         let room = options.room.clone().unwrap_or_else(|| RoomName::of(id));
         let plan = Plan { id, room, options, beginning: Beginning::default() };
         let inbox = Arc::new(Inbox::new(intake::inbox_bound(plan.options.stream.format), 0));
         self.announce(&plan, given);
         self.spawn(plan, inbox.clone());
-        Some((id, inbox))
+        Some(inbox)
     }
 
     pub(super) fn may_begin(&self) -> Result<(), Error> {

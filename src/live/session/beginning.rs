@@ -62,7 +62,7 @@ impl LiveService {
             language: stream.language.as_str().to_owned(),
             diarize: stream.diarize,
             billed_channels: stream.billed_channels(),
-            endpoint: crate::live::PATH.into(),
+            endpoint: caller.endpoint().into(),
             ip: caller.ip,
             user_agent: caller.user_agent.clone(),
             options: serde_json::json!({ "lang": stream.language.as_str() }),

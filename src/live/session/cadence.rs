@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Outcome, Session};
+use super::{Outcome, Session, words::NO_WORD_MS};
 use crate::live::{
     upstream::Upstream,
     wire::{AudioAck, Event},
@@ -18,8 +18,6 @@ const HEARD: Duration = Duration::from_millis(1500);
 const FINALIZE_AFTER_MS: u64 = 20_000;
 /// Without audio for this long, a final of what was said is asked for.
 const WIND_UP_AFTER: Duration = Duration::from_millis(1500);
-/// Less audio than this holds no word worth asking for.
-const WIND_UP_MS: u64 = 100;
 
 impl Session {
     pub(super) fn tick(&mut self, upstream: &mut Upstream) -> Option<Outcome> {
@@ -80,7 +78,7 @@ impl Session {
         let asked = if waiting_ms >= FINALIZE_AFTER_MS {
             upstream.finalize()
         } else {
-            idle >= WIND_UP_AFTER && waiting_ms >= WIND_UP_MS && upstream.wind_up()
+            idle >= WIND_UP_AFTER && waiting_ms >= NO_WORD_MS && upstream.wind_up()
         };
         if asked {
             self.finalize_asked_ms = self.progress.received_ms;

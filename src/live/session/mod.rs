@@ -74,6 +74,8 @@ pub struct Session {
     herald: Option<Herald>,
     received_at: Instant,
     finalize_asked_ms: u64,
+    /// Up to where its client asked for finals, until it has them.
+    finalize_wanted_ms: Option<u64>,
     checked_at: Instant,
     noted_ms: u64,
     /// The greatest number under which text was shown that may still change.
@@ -121,6 +123,7 @@ impl Session {
             herald: None,
             received_at: Instant::now(),
             finalize_asked_ms: 0,
+            finalize_wanted_ms: None,
             checked_at: Instant::now(),
             noted_ms: stands.covered_ms,
             shown_n,

@@ -12,7 +12,7 @@ use crate::{
         upstream::{Upstream, Upstreamed},
         wire::{Event, SpeechStarted, UtteranceEnd},
     },
-    model::{AudioChunk, ErrorKind},
+    model::{AudioChunk, Error, ErrorKind},
     telemetry::{log_patterns, metrics::label},
 };
 
@@ -28,32 +28,30 @@ impl Session {
     /// Takes whatever comes next, until the session is over.
     pub(super) async fn turns(&mut self, upstream: &mut Upstream) -> Outcome {
         let shutdown = self.service.shutdown.clone();
-        let asked = self.owned.asked().clone();
+        let (asked, inbox) = (self.owned.asked().clone(), self.inbox.clone());
         let (mut tick, mut deadline, mut released) = (ticker(), None, false);
         let mut migration = Migration::new(&self.service, self.caller.leaving.clone());
         loop {
             let finishing = deadline.is_some();
             let waits = !finishing && self.back_until.is_some();
             let takes = !finishing && !waits && upstream.has_room();
+            let is_all_here = !self.place.keeps();
             let over = tokio::select! {
                 chunk = self.place.next(), if takes => match chunk {
                     Ok(Some(chunk)) => {
                         self.take(upstream, chunk);
                         None
                     }
-                    Ok(None) if self.inbox.ending() == Some(Ending::Lost) => {
-                        self.back_until = Some(Instant::now() + BACK_WITHIN);
-                        None
-                    }
                     Ok(None) => {
-                        deadline = Some(finish(upstream, FINISHING));
+                        deadline = self.out_of_audio(upstream);
                         None
                     }
-                    Err(refusal) if refusal.kind == ErrorKind::Overloaded => {
-                        Some(Outcome::Refused(refusal))
-                    }
-                    Err(refusal) => Some(Outcome::Failed(refusal)),
+                    Err(refusal) => Some(refused(refusal)),
                 },
+                () = inbox.finalize_wanted(), if is_all_here => {
+                    self.finalize(upstream);
+                    None
+                }
                 learned = upstream.next() => self.learn(upstream, learned),
                 _ = tick.tick() => self.tick(upstream),
                 step = migration.next(), if !finishing => {
@@ -78,10 +76,23 @@ impl Session {
                     Some(Outcome::late())
                 }
             };
+            self.tell_finalized(upstream.covered_ms());
             if let Some(outcome) = over.or_else(|| self.lost_outcome()) {
                 return if released { Outcome::Replaced } else { outcome };
             }
         }
+    }
+
+    /// No more audio comes, or none for now; until when the last words may come, if they are asked for.
+    fn out_of_audio(&mut self, upstream: &mut Upstream) -> Option<Instant> {
+        if self.inbox.ending() == Some(Ending::Lost) {
+            self.back_until = Some(Instant::now() + BACK_WITHIN);
+            return None;
+        }
+        if self.inbox.take_finalize() {
+            self.finalize(upstream);
+        }
+        Some(finish(upstream, FINISHING))
     }
 
     pub(super) fn take(&mut self, upstream: &mut Upstream, mut chunk: AudioChunk) {
@@ -157,6 +168,13 @@ impl Session {
     /// Leaves a provider that is mute; what that ends in, if in anything.
     pub(super) fn leave_if_mute(&mut self, upstream: &mut Upstream) -> Option<Outcome> {
         upstream.leave_if_mute().and_then(|left| self.learn(upstream, left))
+    }
+}
+
+fn refused(refusal: Error) -> Outcome {
+    match refusal.kind {
+        ErrorKind::Overloaded => Outcome::Refused(refusal),
+        _ => Outcome::Failed(refusal),
     }
 }
 

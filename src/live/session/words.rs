@@ -8,8 +8,8 @@ use crate::{
         migration::Step,
         outbox::Letter,
         splice,
-        upstream::Text,
-        wire::{Event, Gap, Migrate, Transcription},
+        upstream::{Text, Upstream},
+        wire::{Event, Finalized, Gap, Migrate, Transcription},
     },
     model::{Error, ErrorKind, Segment},
     telemetry::metrics::label,
@@ -18,6 +18,8 @@ use crate::{
 
 /// How near the end of the audio a word may be cut, in milliseconds.
 const EDGE_MS: u64 = 300;
+/// Less audio than this holds no word, in milliseconds.
+pub(super) const NO_WORD_MS: u64 = 100;
 
 impl Session {
     /// Text, interim or final.
@@ -31,10 +33,12 @@ impl Session {
             return;
         }
         self.progress.hear(&segment);
+        let from_finalize = segment.is_final && segment.from_finalize;
         let kind = if segment.is_final { "final" } else { "interim" };
         self.service.metrics.transcripts.add(1, &[label("kind", kind)]);
         let mut transcription = self.transcription(segment.clone(), n, text.provider);
         transcription.speakers_reset = text.speakers_reset;
+        transcription.from_finalize = from_finalize && self.finalize_wanted_ms.is_some();
         let event = Event::Transcription(Box::new(transcription));
         if !segment.is_final {
             self.shown_n = self.shown_n.max(n);
@@ -51,6 +55,21 @@ impl Session {
         self.heard(text.provider, covered_ms);
         self.number(&event, Some(Kept::Said(segment, text.provider)), covered_ms);
         self.outbox.post(Letter { event, delivery });
+    }
+
+    /// Its client wants finals of all audio so far.
+    pub(super) fn finalize(&mut self, upstream: &mut Upstream) {
+        self.finalize_wanted_ms = Some(self.progress.received_ms);
+        upstream.finalize_up_to(self.progress.received_ms);
+    }
+
+    /// Says that those finals came.
+    pub(super) fn tell_finalized(&mut self, covered_ms: u64) {
+        let has_come = |wanted_ms: &mut u64| covered_ms + NO_WORD_MS >= *wanted_ms;
+        if self.finalize_wanted_ms.take_if(has_come).is_some() {
+            let session_id = self.id.to_string();
+            self.outbox.push(Event::Finalized(Finalized { session_id, until_ms: covered_ms }));
+        }
     }
 
     /// Up to where this owner is done, of what is covered upstream.
@@ -178,6 +197,7 @@ impl Session {
             speaker: segment.words.first().and_then(|word| word.speaker),
             words: segment.words,
             speakers_reset: false,
+            from_finalize: false,
             channel: (segment.channel.1 > 1).then_some(segment.channel.0),
             timing: segment.timing,
             provider,

@@ -51,6 +51,8 @@ pub struct Upstream {
     /// Whose slot the session has, and whether that was just found.
     home: Option<&'static str>,
     found: bool,
+    /// Up to where finals are wanted that were not asked for yet.
+    finalize_ms: Option<u64>,
 }
 
 impl Upstream {
@@ -84,7 +86,8 @@ impl Upstream {
         let lanes = Lanes::new(options.clone(), takers, origin, rand::random::<f64>)
             .with_estimates_of(estimating);
         let (slots, spare, home) = ([None, None], None, None);
-        Self { session, lineup, options, metrics, lanes, slots, spare, home, found: false }
+        let (found, finalize_ms) = (false, None);
+        Self { session, lineup, options, metrics, lanes, slots, spare, home, found, finalize_ms }
     }
 
     /// The session has a slot of that provider.
@@ -151,6 +154,19 @@ impl Upstream {
         asked.is_some()
     }
 
+    /// Asks for finals of everything up to there, once that was sent.
+    pub const fn finalize_up_to(&mut self, until_ms: u64) {
+        self.finalize_ms = Some(until_ms);
+    }
+
+    /// Asks for the finals that are wanted, unless they came by themselves.
+    fn ask_if_wanted(&mut self) {
+        let Some(until_ms) = self.finalize_ms else { return };
+        if self.covered_ms() >= until_ms || self.ask().is_some() {
+            self.finalize_ms = None;
+        }
+    }
+
     /// What is not sent yet would not be finalised; a full queue means the same.
     fn ask(&mut self) -> Option<Link> {
         let link = self.lanes.live_link()?;
@@ -185,6 +201,7 @@ impl Upstream {
             if let Some(told) = self.lanes.told() {
                 return told;
             }
+            self.ask_if_wanted();
             if let (Some(link), moment) = self.moment(now).await {
                 self.happened(link, moment);
             }

@@ -12,8 +12,8 @@ pub use audience::{HistoryGap, Joined, RoomStatus, Seen, Viewers};
 pub use close::{Close, Closing};
 pub use retold::Retold;
 pub use session::{
-    AudioAck, Gap, Migrate, Queued, Report, SessionEnded, SessionResumed, SessionStarted,
-    SpeechStarted, Transcription, UtteranceEnd,
+    AudioAck, Finalized, Gap, Migrate, Queued, Report, SessionEnded, SessionResumed,
+    SessionStarted, SpeechStarted, Transcription, UtteranceEnd,
 };
 pub use socket::{Authenticated, Connected, Failure, Notice, TokenExpiring};
 
@@ -48,6 +48,8 @@ pub enum Event {
     Transcription(Box<Transcription>),
     /// How far audio is durable: it need not be kept any more.
     AudioAck(AudioAck),
+    /// Finals that were asked for have come.
+    Finalized(Finalized),
     /// Speech began.
     SpeechStarted(SpeechStarted),
     /// A gap between words ended an utterance.
@@ -87,6 +89,7 @@ impl Event {
             Self::Migrate(_) => "migrate",
             Self::Transcription(_) => "transcription",
             Self::AudioAck(_) => "audio_ack",
+            Self::Finalized(_) => "finalized",
             Self::SpeechStarted(_) => "speech_started",
             Self::UtteranceEnd(_) => "utterance_end",
             Self::Retold(told) => told.name(),

@@ -174,6 +174,9 @@ pub struct Transcription {
     /// Whether speakers are counted anew from here on: numbers given before mean nobody any more.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub speakers_reset: bool,
+    /// Whether it answers a demand for finals; Deepgram's clients look for it here.
+    #[serde(skip)]
+    pub from_finalize: bool,
     /// Channel that this is about, when channels are transcribed each by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub channel: Option<u16>,
@@ -194,6 +197,15 @@ pub struct AudioAck {
     pub acked_ms: u64,
     /// ISO 8601, UTC.
     pub timestamp: String,
+}
+
+/// Finals of all audio that came before they were asked for have come.
+#[derive(Clone, Debug, Serialize)]
+pub struct Finalized {
+    /// Our id of the session.
+    pub session_id: String,
+    /// Up to where everything is final, in milliseconds of session audio.
+    pub until_ms: u64,
 }
 
 /// Speech began.

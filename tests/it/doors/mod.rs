@@ -1,5 +1,6 @@
 //! Doors for clients of other services.
 
 mod deepgram;
+mod live;
 mod openai;
 mod sdks;

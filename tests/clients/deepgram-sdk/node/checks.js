@@ -7,6 +7,8 @@ export const url = process.env.DEEPGRAM_URL.replace(/\/$/, "");
 export const socketUrl = url.replace(/^http/, "ws");
 export const key = process.env.DEEPGRAM_KEY;
 export const badKey = `wrong-${key}`;
+export const audioUrl = process.env.DEEPGRAM_AUDIO_URL;
+export const grants = process.env.DEEPGRAM_GRANTS === "yes";
 export const file = readFileSync(process.env.DEEPGRAM_AUDIO);
 
 const headerBytes = file.indexOf("data") + 8;

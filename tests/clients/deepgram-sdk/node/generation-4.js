@@ -66,7 +66,7 @@ async function recorded() {
   const text = result?.results.channels[0].alternatives[0].transcript ?? String(error);
   check("4 file words", checks.sameWords(text), text);
   check("4 file utterances", result?.results.utterances?.length > 0);
-  const remote = await door.transcribeUrl({ url: "https://example.com/jfk.wav" }, { model: "nova-3" });
+  const remote = await door.transcribeUrl({ url: checks.audioUrl }, { model: "nova-3" });
   const heard = remote.result?.results.channels[0].alternatives[0].transcript ?? String(remote.error);
   check("4 url words", checks.sameWords(heard), heard);
   const refused = await client(checks.badKey).listen.prerecorded.transcribeFile(checks.file, {});

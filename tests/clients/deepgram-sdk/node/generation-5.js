@@ -65,7 +65,7 @@ async function recorded() {
   const answer = await media.transcribeFile(checks.file, { model: "nova-3", utterances: true });
   const text = answer.results.channels[0].alternatives[0].transcript;
   check("5 file words", checks.sameWords(text), text);
-  const remote = await media.transcribeUrl({ url: "https://example.com/jfk.wav", model: "nova-3" });
+  const remote = await media.transcribeUrl({ url: checks.audioUrl, model: "nova-3" });
   const heard = remote.results.channels[0].alternatives[0].transcript;
   check("5 url words", checks.sameWords(heard), heard);
   try {
@@ -81,4 +81,4 @@ async function granted() {
   check("5 grant", grant.access_token?.length > 0 && grant.expires_in === 30, JSON.stringify(grant));
 }
 
-await checks.run([live, liveRefused, recorded, granted]);
+await checks.run([live, liveRefused, recorded, ...(checks.grants ? [granted] : [])]);

@@ -10,6 +10,8 @@ KEY = os.environ["DEEPGRAM_KEY"]
 BAD_KEY = "wrong-" + KEY
 AUDIO = os.environ["DEEPGRAM_AUDIO"]
 EXPECTED = os.environ["DEEPGRAM_EXPECTED"]
+AUDIO_URL = os.environ["DEEPGRAM_AUDIO_URL"]
+GRANTS = os.environ["DEEPGRAM_GRANTS"] == "yes"
 CHUNK_SECONDS = 0.1
 PAUSE_SECONDS = 0.005
 

@@ -86,7 +86,7 @@ def recorded():
 def recorded_url():
     door = client(checks.KEY).listen.rest.v("1")
     asked = PrerecordedOptions(model="nova-2", smart_format=True)
-    answer = door.transcribe_url({"url": "https://example.com/jfk.wav"}, asked)
+    answer = door.transcribe_url({"url": checks.AUDIO_URL}, asked)
     text = answer.results.channels[0].alternatives[0].transcript
     checks.check("3 url words", checks.same_words(text), text)
 

@@ -1,12 +1,7 @@
-//! The raw WebSocket doorway at `/audio-stream`: JSON messages, binary audio.
+//! What every raw socket has in common, whatever is spoken on it: its pace, its limits, its end.
 
 use std::time::{Duration, Instant};
 
-use axum::{
-    extract::{Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
-    response::{IntoResponse, Response},
-};
 use futures_util::{
     SinkExt, StreamExt,
     stream::{SplitSink, SplitStream},
@@ -22,31 +17,23 @@ use tokio_tungstenite::{
     tungstenite::{
         Bytes, Error as WsError, Message,
         error::ProtocolError,
-        handshake::derive_accept_key,
         protocol::{CloseFrame, Role, WebSocketConfig, frame::coding::CloseCode},
     },
 };
 
-use super::{
-    LiveService,
-    audience::Answer,
-    caller::Caller,
-    client::{Client, Taken},
-    command::Command,
-    entry::{Presented, Refusal},
-    guard,
-    payload::Payload,
-    request,
-    standing::Standing,
-    wire::{Close, MAX_MESSAGE_BYTES},
-};
 use crate::{
-    model::Error,
-    telemetry::{log_patterns, metrics::label},
-    web::{credential, error, request_id::RequestId},
+    live::{
+        LiveService,
+        caller::Caller,
+        client::{Client, Taken},
+        guard,
+        payload::Payload,
+        standing::Standing,
+        wire::{Close, Event, MAX_MESSAGE_BYTES},
+    },
+    telemetry::metrics::label,
 };
 
-const DOOR: &str = "websocket";
 type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
 /// How often an idle client is pinged, and how long it may be silent.
@@ -59,92 +46,31 @@ const GOODBYE: Duration = Duration::from_secs(5);
 /// How long a sender that is ahead is held back before its audio is refused.
 const BACK_PRESSURE: Duration = Duration::from_secs(30);
 
-/// `GET /audio-stream`: authenticates, then upgrades.
-pub async fn upgrade(State(service): State<LiveService>, request: Request) -> Response {
-    let (mut parts, _) = request.into_parts();
-    let Some((key, upgrade)) = handshake(&mut parts) else {
-        return upgrade_required(&parts);
-    };
-    let offered = request::offered(&parts.headers, request::TICKET);
-    let shared = request::offered(&parts.headers, request::SHARE);
-    let subprotocol = match (&offered, &shared) {
-        (Some(_), _) => Some(request::TICKET),
-        (None, shared) => shared.as_ref().map(|_| request::SHARE),
-    };
-    let presented = Presented {
-        token: credential::any(&parts.headers),
-        ticket: request::ticket(&parts).or(offered),
-        share: request::share(&parts.headers)
-            .or(shared)
-            .map(|share| (share, request::network(&parts))),
-    };
-    let admitted = match service.enter(presented).await {
-        Ok(admitted) => admitted,
-        Err(refusal) => return refuse(&service, &refusal, &parts),
-    };
-    let principal = admitted.principal.clone();
-    let (language, fell_back_from) = request::language(&parts);
-    if let Some(wanted) = fell_back_from {
-        log_patterns::language_fell_back(&principal.subject, &wanted);
-    }
-    let (ip, user_agent) = (request::ip(&parts), request::user_agent(&parts));
-    let (leaving, share) = (service.shutdown.soft().child_token(), admitted.share.clone());
-    let caller = Caller { principal, share, language, ip, user_agent, door: DOOR, leaving };
-    let shutdown = service.shutdown.clone();
-    shutdown.spawn(serve(service, caller, Standing::of(admitted), upgrade));
-    switch(&key, subprotocol)
+/// The protocol that is spoken on a socket.
+pub trait Tongue: Send + Sync {
+    /// The client is there.
+    fn greet(&self, client: &Client);
+    /// A binary message came; whether it is audio.
+    fn binary(&self, client: &Client, bytes: &Bytes) -> bool;
+    /// A text message came.
+    fn text(&self, client: &Client, text: &str);
+    /// The client closes the socket, and says that all is well.
+    fn farewell(&self, client: &Client);
+    /// The socket is over, however that came.
+    fn over(&self, _: &Client) {}
+    /// An event as it is written here.
+    fn write(&self, event: &Event) -> serde_json::Result<Written>;
+    /// A close by the service as it is written here.
+    fn close(&self, close: Close) -> serde_json::Result<Written>;
 }
 
-/// What a plain request is told (RFC 9110 §15.5.22).
-fn upgrade_required(parts: &Parts) -> Response {
-    let error = Error::invalid("this address speaks WebSocket: send an upgrade request");
-    let mut response = error::render(&error, parts.extensions.get::<RequestId>());
-    *response.status_mut() = StatusCode::UPGRADE_REQUIRED;
-    response.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    response
-}
-
-fn refuse(service: &LiveService, refusal: &Refusal, parts: &Parts) -> Response {
-    let Refusal { error, verdict } = refusal;
-    log_patterns::connection_rejected(&error.detail);
-    let labels = [label("door", DOOR), label("reason", error.kind.code())];
-    service.metrics.sockets_refused.add(1, &labels);
-    let mut response = error::render(error, parts.extensions.get::<RequestId>());
-    if let Some(verdict) = verdict {
-        verdict.tell(response.headers_mut());
-    }
-    response
-}
-
-/// The accept key and the connection of a valid upgrade request (RFC 6455 §4.2.1).
-fn handshake(parts: &mut Parts) -> Option<(String, OnUpgrade)> {
-    let headers = &parts.headers;
-    let version = headers.get(header::SEC_WEBSOCKET_VERSION)?.as_bytes() == b"13";
-    let asks = names(headers, &header::UPGRADE, "websocket")
-        && names(headers, &header::CONNECTION, "upgrade");
-    let key = derive_accept_key(headers.get(header::SEC_WEBSOCKET_KEY)?.as_bytes());
-    let upgrade = parts.extensions.remove::<OnUpgrade>()?;
-    (version && asks).then_some((key, upgrade))
-}
-
-fn names(headers: &HeaderMap, name: &header::HeaderName, token: &str) -> bool {
-    let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).any(|part| part.trim().eq_ignore_ascii_case(token))
-}
-
-/// Switches; a client that offered a subprotocol gives up unless one is chosen.
-fn switch(key: &str, subprotocol: Option<&'static str>) -> Response {
-    let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
-    let headers = response.headers_mut();
-    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-    if let Ok(key) = HeaderValue::from_str(key) {
-        headers.insert(header::SEC_WEBSOCKET_ACCEPT, key);
-    }
-    if let Some(name) = subprotocol {
-        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(name));
-    }
-    response
+/// What is written.
+#[derive(Debug, Default)]
+pub struct Written {
+    /// A text message, if there is one.
+    pub text: Option<String>,
+    /// What the socket is closed with then, if it is.
+    pub close: Option<CloseFrame>,
 }
 
 /// A client that is gone with the task of its socket, be it that this panics: its session and its
@@ -157,9 +83,17 @@ impl Drop for Presence {
     }
 }
 
-async fn serve(service: LiveService, caller: Caller, standing: Standing, upgrade: OnUpgrade) {
+/// Speaks with a client to its end.
+pub async fn serve(
+    service: LiveService,
+    caller: Caller,
+    standing: Standing,
+    upgrade: OnUpgrade,
+    tongue: impl Tongue,
+) {
     let Ok(Ok(upgraded)) = timeout(SILENCE, upgrade).await else {
-        service.metrics.sockets_refused.add(1, &[label("door", DOOR), label("reason", "upgrade")]);
+        let labels = [label("door", caller.door), label("reason", "upgrade")];
+        service.metrics.sockets_refused.add(1, &labels);
         return;
     };
     let config = WebSocketConfig::default()
@@ -172,16 +106,17 @@ async fn serve(service: LiveService, caller: Caller, standing: Standing, upgrade
     let socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
     let present = Presence(Client::new(service, caller, standing));
     let client = &present.0;
-    client.greet();
+    tongue.greet(client);
     let (mut sink, mut stream) = socket.split();
     let ended = tokio::select! {
-        ended = read(client, &mut stream) => ended,
-        ended = write(client, &mut sink) => ended,
+        ended = read(client, &tongue, &mut stream) => ended,
+        ended = write(client, &tongue, &mut sink) => ended,
         close = guard::watch(client) => {
             client.log_close(close.code(), close.reason());
             Some(frame(close))
         }
     };
+    tongue.over(client);
     drop(present);
     // A peer that is gone needs no goodbye, and one that reads nothing gets none.
     let _gone = timeout(GOODBYE, part(sink, stream, ended)).await;
@@ -208,7 +143,11 @@ async fn part(
 }
 
 /// Reads until the client ends or breaks the protocol; what to close with, if anything.
-async fn read(client: &Client, stream: &mut SplitStream<Socket>) -> Option<CloseFrame> {
+async fn read(
+    client: &Client,
+    tongue: &impl Tongue,
+    stream: &mut SplitStream<Socket>,
+) -> Option<CloseFrame> {
     loop {
         let message = match timeout(SILENCE, stream.next()).await {
             Err(_) => {
@@ -225,16 +164,16 @@ async fn read(client: &Client, stream: &mut SplitStream<Socket>) -> Option<Close
             Ok(Some(Ok(message))) => message,
         };
         match message {
-            Message::Binary(bytes) => hear(client, bytes).await,
-            Message::Text(text) => obey(client, &text),
+            Message::Binary(bytes) if tongue.binary(client, &bytes) => hear(client, bytes).await,
+            Message::Text(text) => tongue.text(client, &text),
             Message::Close(frame) => {
                 // Who gives no code may have concluded that the connection is dead.
                 if frame.is_some_and(|it| matches!(it.code, CloseCode::Normal | CloseCode::Away)) {
-                    client.leave_taken();
+                    tongue.farewell(client);
                 }
                 return None;
             }
-            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
+            Message::Binary(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
         }
     }
 }
@@ -253,20 +192,12 @@ async fn hear(client: &Client, bytes: Bytes) {
     }
 }
 
-fn obey(client: &Client, text: &str) {
-    match Command::parse(text) {
-        Ok(Command::Start(options)) => client.start(&options),
-        Ok(Command::Stop) => client.stop(),
-        Ok(Command::Resume(payload)) => client.resume(&payload),
-        Ok(Command::Join(payload)) => client.join(Some(payload), Answer::event()),
-        Ok(Command::Leave(payload)) => client.leave(Some(payload)),
-        Ok(Command::Authenticate(token)) => client.authenticate(token),
-        Err(error) => client.fail(&error),
-    }
-}
-
 /// Writes events until the client is gone or is to be closed.
-async fn write(client: &Client, sink: &mut SplitSink<Socket, Message>) -> Option<CloseFrame> {
+async fn write(
+    client: &Client,
+    tongue: &impl Tongue,
+    sink: &mut SplitSink<Socket, Message>,
+) -> Option<CloseFrame> {
     let soft = client.shutdown().soft().clone();
     let mut ping = tokio::time::interval(PING);
     let mut draining = false;
@@ -285,19 +216,29 @@ async fn write(client: &Client, sink: &mut SplitSink<Socket, Message>) -> Option
         };
         match next {
             Ok(letter) => {
-                let json = letter.event.to_json().ok()?;
-                send(sink, Message::Text(json.into())).await?;
+                let written = tongue.write(&letter.event).ok()?;
+                tell(sink, written.text).await?;
                 if let Some(delivery) = letter.delivery {
                     delivery.delivered();
+                }
+                if written.close.is_some() {
+                    return written.close;
                 }
             }
             Err(close) => {
                 client.log_close(close.code(), close.reason());
-                let notice = close.notice().to_json().ok()?;
-                send(sink, Message::Text(notice.into())).await?;
-                return Some(frame(close));
+                let written = tongue.close(close).ok()?;
+                tell(sink, written.text).await?;
+                return written.close;
             }
         }
+    }
+}
+
+async fn tell(sink: &mut SplitSink<Socket, Message>, text: Option<String>) -> Option<()> {
+    match text {
+        Some(text) => send(sink, Message::Text(text.into())).await,
+        None => Some(()),
     }
 }
 
@@ -305,7 +246,8 @@ async fn send(sink: &mut SplitSink<Socket, Message>, message: Message) -> Option
     timeout(WRITE, sink.send(message)).await.ok()?.ok()
 }
 
-fn frame(close: Close) -> CloseFrame {
+/// The close frame of one of our reasons.
+pub fn frame(close: Close) -> CloseFrame {
     CloseFrame { code: CloseCode::from(close.code()), reason: close.reason().into() }
 }
 
