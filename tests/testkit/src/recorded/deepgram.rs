@@ -4,11 +4,12 @@
 
 use axum::{
     Json,
-    body::Bytes,
+    body::Body,
     extract::{RawQuery, State},
     http::HeaderMap,
     response::{IntoResponse, Response},
 };
+use futures_util::StreamExt;
 use serde_json::{Value, json};
 
 use super::{
@@ -16,29 +17,42 @@ use super::{
     heard::{Heard, Spoken, seconds},
 };
 
+/// What is listened to of a recording.
+const KEPT_BYTES: usize = 8 * 1024 * 1024;
 const ID: &str = "3b5a2d5e-2f47-4f0a-9d52-0c6bd3d8a001";
 
 pub(super) async fn listen(
     State(state): State<Shared>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-    body: Bytes,
+    body: Body,
 ) -> Response {
+    let (audio, audio_bytes) = receive(body).await;
     let query = query.unwrap_or_default();
     let request = Request {
         provider: "deepgram",
         query: query.clone(),
         headers,
         fields: Vec::new(),
-        audio_bytes: body.len(),
-        head: body[..body.len().min(16)].to_vec(),
+        audio_bytes,
+        head: audio[..audio.len().min(16)].to_vec(),
         file_name: None,
     };
     if let Some(refusal) = state.note(request, &format!("Token {KEY}")) {
         return refusal;
     }
-    let heard = state.speech.hear(&body);
+    let heard = state.speech.hear(&audio);
     ([("dg-request-id", ID)], Json(answer(&heard, &query))).into_response()
+}
+
+/// The beginning of a body, and how long all of it was.
+async fn receive(body: Body) -> (Vec<u8>, usize) {
+    let (mut pieces, mut kept, mut bytes) = (body.into_data_stream(), Vec::new(), 0);
+    while let Some(Ok(piece)) = pieces.next().await {
+        bytes += piece.len();
+        kept.extend_from_slice(&piece[..piece.len().min(KEPT_BYTES - kept.len())]);
+    }
+    (kept, bytes)
 }
 
 fn answer(heard: &Heard, query: &str) -> Value {
