@@ -14,6 +14,7 @@ mod canary;
 mod chaos;
 mod container_reconnect;
 mod crash;
+mod described;
 mod doors;
 mod failover;
 mod harness;

@@ -24,7 +24,7 @@ use testkit::{
 use crate::harness::{Setup, TestApp};
 
 /// What is said in most of these tests.
-const CLIP: &str = "jfk.wav";
+pub(crate) const CLIP: &str = "jfk.wav";
 
 /// The words and samples of a clip.
 pub(crate) fn clip(name: &str) -> Speech {
