@@ -58,6 +58,7 @@ mod resume_stopped;
 mod rooms;
 mod secret_rotation;
 mod sockets;
+mod specs;
 mod startup;
 mod stored_after_death;
 mod tenant_accounts;

@@ -31,7 +31,7 @@ pub async fn run(command: Command, deadline: Duration) -> Finished {
 }
 
 /// The same with something on its standard input, which ends there.
-async fn tell(mut command: Command, input: &str, deadline: Duration) -> Finished {
+pub async fn tell(mut command: Command, input: &str, deadline: Duration) -> Finished {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let told = async {
         let mut child = command.spawn()?;

@@ -51,7 +51,7 @@ async fn read(request: RequestBuilder) -> (u16, Value) {
 }
 
 /// Asks with that body, or with a form of it where the route takes forms.
-async fn send(app: &TestApp, route: &str, body: Value) -> (u16, Value) {
+pub(crate) async fn send(app: &TestApp, route: &str, body: Value) -> (u16, Value) {
     let request = ask(app, route);
     read(if route == "deepseek" { form(request, &body) } else { request.json(&body) }).await
 }

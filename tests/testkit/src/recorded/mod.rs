@@ -138,10 +138,24 @@ impl State {
         let provider = request.provider;
         lock(&self.requests).push(request);
         if !known {
-            return Some(render(&Refusal { body: "{}".into(), ..Refusal::of(401) }));
+            return Some(render(&Refusal {
+                body: unknown(provider).to_owned(),
+                ..Refusal::of(401)
+            }));
         }
         let refusal = lock(&self.refusals).get_mut(provider)?.pop_front()?;
         Some(render(&refusal))
+    }
+}
+
+/// What each says to a key that it does not know.
+fn unknown(provider: &str) -> &'static str {
+    match provider {
+        "deepgram" => r#"{"err_code":"INVALID_AUTH","err_msg":"Invalid credentials."}"#,
+        "openai" => {
+            r#"{"error":{"message":"Incorrect API key provided","type":"invalid_request_error","param":null,"code":"invalid_api_key"}}"#
+        }
+        _ => r#"{"error":"Authentication error, API token missing/invalid"}"#,
     }
 }
 
