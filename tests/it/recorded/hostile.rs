@@ -12,7 +12,7 @@ use super::{CLIP, clip, file, form, post, said, send, setup};
 use crate::harness::TestApp;
 
 /// Whoever is decoded with this model is decoded by ffmpeg.
-const DECODED: (&str, &str) = ("model", "gpt-transcribe");
+pub(super) const DECODED: (&str, &str) = ("model", "gpt-transcribe");
 
 async fn start() -> (TestApp, Recorders) {
     let recorders = Recorders::start(clip(CLIP)).await.expect("the providers start");

@@ -8,6 +8,7 @@ mod failures;
 mod forms;
 mod hostile;
 mod long;
+mod neighbours;
 mod routes;
 
 use reqwest::{
