@@ -6,6 +6,7 @@ mod edge;
 mod health;
 mod listener;
 mod observe;
+pub mod openapi;
 mod origin;
 mod pages;
 mod router;

@@ -79,9 +79,6 @@ const FILES: &[File] = files![
     "worklet.js" => "text/javascript; charset=utf-8",
 ];
 
-/// Every route, as programs read it.
-const REFERENCE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/openapi.json"));
-
 /// Nothing but our own files and our own sockets; `data:` for the icon.
 const POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; \
     object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -104,11 +101,6 @@ pub(super) async fn file(Path(path): Path<String>, id: Option<Extension<RequestI
 /// `GET /docs`: every route, as people read it.
 pub(super) async fn reference(id: Option<Extension<RequestId>>) -> Response {
     serve("reference.html", id.as_deref())
-}
-
-/// `GET /openapi.json`.
-pub(super) async fn openapi() -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-cache")], REFERENCE)
 }
 
 fn serve(path: &str, id: Option<&RequestId>) -> Response {

@@ -22,7 +22,9 @@ use tower_http::{
 use super::{
     access::Gate,
     edge::Edge,
-    health, observe, origin, pages,
+    health, observe,
+    openapi::{self, Document},
+    origin, pages,
     routes::{
         Access::{Any, Counted, Own, Public, Tenant},
         Route, Table,
@@ -59,9 +61,10 @@ pub(super) type Engine = BoxCloneSyncService<Request<Body>, Response, Infallible
 pub(super) fn engine(app: &Arc<App>) -> Engine {
     let (socketio, lines) = socketio::layer(app.live.clone());
     let gate = Gate { auth: app.auth.clone(), limits: app.limits.clone() };
-    let routes = page(app, Table::new(gate))
-        .finish()
-        .0
+    let document = Document::default();
+    let (routes, listed) = page(app, Table::new(gate), document.clone()).finish();
+    document.tell(&listed);
+    let routes = routes
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
         .layer(middleware::from_fn_with_state(app.metrics.clone(), observe::requests));
@@ -114,7 +117,7 @@ pub(super) fn service(
 }
 
 /// Every route. What is not `Public` here asks for a credential.
-fn page(app: &Arc<App>, table: Table) -> Table {
+fn page(app: &Arc<App>, table: Table, document: Document) -> Table {
     let (app, live, accounts) = (app.clone(), app.live.clone(), app.accounts.clone());
     let (library, recordings) = (app.library.clone(), app.recordings.clone());
     let translations = app.translations.clone();
@@ -123,7 +126,7 @@ fn page(app: &Arc<App>, table: Table) -> Table {
         .get("/health", Public, health::health, ())
         .get("/ready", Public, health::ready, app)
         .get("/docs", Public, pages::reference, ())
-        .get("/openapi.json", Public, pages::openapi, ())
+        .get("/openapi.json", Public, openapi::serve, document)
         .get("/app", Public, pages::redirect, ())
         .get("/app/", Public, pages::index, ())
         .get("/app/{*path}", Public, pages::file, ())
@@ -172,7 +175,7 @@ fn page(app: &Arc<App>, table: Table) -> Table {
 /// Every route of a replica with its method and who may call it.
 pub(super) fn list(app: &Arc<App>) -> Vec<Route> {
     let gate = Gate { auth: app.auth.clone(), limits: app.limits.clone() };
-    page(app, Table::new(gate)).finish().1
+    page(app, Table::new(gate), Document::default()).finish().1
 }
 
 /// The operators' service on the second port.

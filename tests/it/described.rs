@@ -42,6 +42,9 @@ async fn nothing_is_answered_that_is_not_documented() {
         &format!("{root}/.dev/venv-schemathesis/bin/schemathesis"),
         "tests/clients/setup",
     );
+    // It keeps what it found where it is run.
+    let scratch = std::env::temp_dir().join(format!("described-{}", uuid::Uuid::new_v4()));
+    std::fs::create_dir(&scratch).expect("a folder");
     let mut command = Command::new(program);
     command.args(["--config-file", &format!("{folder}/schemathesis.toml"), "run"]);
     command.arg(format!("{}/openapi.json", app.url()));
@@ -53,10 +56,11 @@ async fn nothing_is_answered_that_is_not_documented() {
         command.args(["--exclude-path", path]);
     }
     command.env("SCHEMATHESIS_HOOKS", "hooks").env("DESCRIBED_AUDIO", speech::fixture_path(CLIP));
-    command.current_dir(&folder).env("PYTHONPATH", &folder).env("PYTHONDONTWRITEBYTECODE", "1");
+    command.current_dir(&scratch).env("PYTHONPATH", &folder).env("PYTHONDONTWRITEBYTECODE", "1");
     command.env("DESCRIBED_TOKEN", app.token());
     command.env("DESCRIBED_TENANT_TOKEN", tenant.token("auth0|ada", AUDIENCE).expect("a token"));
     let finished = binary::run(command, RUN).await;
+    std::fs::remove_dir_all(&scratch).expect("removed");
     println!("{}{}", finished.stdout, finished.stderr);
     assert_eq!(finished.code, Some(0));
     let heard: i64 = app.sql("SELECT count(*) FROM usage_logs").await;

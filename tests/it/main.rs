@@ -40,6 +40,7 @@ mod live_slow;
 mod local_engine;
 mod metrics;
 mod official_clients;
+mod openapi;
 mod operator_commands;
 mod oracle;
 mod outages;

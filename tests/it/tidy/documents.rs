@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{
     markdown::{anchors, links, quoted},
-    none, same,
+    none,
     source::{self, read, root},
 };
 
@@ -121,39 +121,6 @@ fn decisions_are_numbered_and_listed() {
         }
     }
     none(offences, "number decisions without holes, list them, and say why and at what price");
-}
-
-/// Methods and paths that the router serves.
-fn routes() -> Vec<String> {
-    let router = read("src/server/router.rs");
-    let page = router.split("fn page(").nth(1).and_then(|rest| rest.split("\n}").next());
-    let page = page.expect("src/server/router.rs has a page of routes");
-    let mut found = Vec::new();
-    let calls = [("get", ".get("), ("post", ".post("), ("post", ".door("), ("delete", ".delete(")];
-    for (method, call) in calls {
-        for rest in page.split(call).skip(1) {
-            let path = match rest.split(',').next().unwrap_or_default().trim() {
-                "live::PATH" => audio_transcription_api::live::PATH.to_owned(),
-                literal => literal.trim_matches('"').replace("{*path}", "{path}"),
-            };
-            found.push(format!("{method} {path}"));
-        }
-    }
-    found
-}
-
-#[test]
-fn the_openapi_document_has_every_route() {
-    let document: Value = serde_json::from_str(&read("docs/openapi.json")).expect("valid JSON");
-    let paths = document["paths"].as_object().expect("paths");
-    // Metrics have a server of their own.
-    let service = paths.iter().filter(|(_, item)| item.get("servers").is_none());
-    let methods = service.flat_map(|(path, item)| {
-        let methods = item.as_object().expect("methods").keys();
-        methods.filter(|key| *key != "parameters").map(move |method| format!("{method} {path}"))
-    });
-    let hint = "bring docs/openapi.json and src/server/router.rs together";
-    same(methods.collect(), routes(), hint);
 }
 
 /// Every `$ref` below a value.
