@@ -268,3 +268,25 @@ async fn the_other_doors_may_ask_for_finals_too() {
     let heard = oracle::listen(&mut client, SOON, |told| told["type"] == "finalized").await;
     assert_eq!(oracle::numbers(&oracle::finals(&heard)), (0..25).collect::<Vec<_>>());
 }
+
+/// Its models mean nothing to the embedded engine, which transcribes all the same.
+#[cfg(feature = "local-speech")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_transcribes_behind_it_speaks_its_protocol() {
+    let app = Setup::new().local().start().await;
+    let query = format!("model=nova-3&smart_format=true&interim_results=true&{RAW}");
+    let mut socket = open(&app, &query).await;
+    for chunk in crate::recorded::clip(crate::recorded::CLIP).pcm.chunks(3200) {
+        socket.send_binary(chunk).await.expect("sent");
+    }
+    say(&mut socket, "Finalize").await;
+    say(&mut socket, "CloseStream").await;
+    let heard = to_the_end(&mut socket, 1000).await;
+    let text: Vec<_> = finals(&heard)
+        .map(|told| told["channel"]["alternatives"][0]["transcript"].as_str().expect("text"))
+        .collect();
+    let text = text.join(" ").to_lowercase();
+    assert!(text.contains("country"), "{heard:#?}");
+    assert!(heard.iter().any(|told| told["from_finalize"] == true), "{heard:#?}");
+    assert_eq!(heard.last().expect("a summary")["duration"], 11.0);
+}
