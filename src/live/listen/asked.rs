@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::{
-    model::{Error, Language},
+    model::{Error, ErrorKind, Language},
     providers::Live,
 };
 
@@ -83,10 +83,7 @@ fn deepgrams(live: &Live) -> bool {
 fn language(code: &str) -> Result<&'static str, Error> {
     let unknown = || {
         let shown: String = code.chars().take(40).collect();
-        Error::new(
-            crate::model::ErrorKind::UnsupportedLanguage,
-            format!("language {shown} is not known"),
-        )
+        Error::new(ErrorKind::UnsupportedLanguage, format!("language {shown} is not known"))
     };
     let (primary, region) = code.split_once(['-', '_']).unwrap_or((code, ""));
     let traditional = ["TW", "HK", "Hant"].contains(&region);

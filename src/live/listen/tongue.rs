@@ -18,6 +18,7 @@ use crate::{
         wire::{Close, Event, Failure},
     },
     model::{Clock, Error, ErrorKind, SessionId},
+    telemetry::log_patterns,
 };
 
 /// The longest reason of a close frame, in bytes (RFC 6455 §5.5).
@@ -153,6 +154,8 @@ fn complaint(variant: &str, description: &str) -> serde_json::Result<String> {
 
 impl Tongue for Deepgram {
     fn greet(&self, client: &Client) {
+        let principal = &client.caller().principal;
+        log_patterns::websocket_connected(&principal.subject, principal.auth_type.as_str());
         client.start_as(self.id, &self.given);
     }
 
