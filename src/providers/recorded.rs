@@ -100,3 +100,6 @@ pub struct Tokens {
     /// Of the answer.
     pub output: u64,
 }
+
+/// Who is told words while they are heard.
+pub type Say<'a> = dyn Fn(&str) + Send + Sync + 'a;

@@ -7,7 +7,7 @@ use super::local::{self, Engine};
 use super::{
     ErrorClass, ProviderError, assemblyai, deepgram,
     openai::transcription as openai,
-    recorded::{RecordedOptions, Recording, Transcription},
+    recorded::{RecordedOptions, Recording, Say, Transcription},
 };
 
 /// A provider of recorded audio. Cheap to clone.
@@ -126,6 +126,20 @@ impl Transcriber {
             Self::Absent(_, why) => {
                 Err(ProviderError::new(ErrorClass::Unavailable, "absent", why.as_ref()))
             }
+        }
+    }
+
+    /// The same, its words told as they are heard by those who can.
+    pub async fn transcribe_aloud(
+        &self,
+        recording: &Recording,
+        options: &RecordedOptions,
+        total: Duration,
+        say: &Say<'_>,
+    ) -> Result<Transcription, ProviderError> {
+        match self {
+            Self::OpenAi(openai) => openai.transcribe_aloud(recording, options, total, say).await,
+            other => other.transcribe(recording, options, total).await,
         }
     }
 }

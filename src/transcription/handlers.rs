@@ -1,22 +1,29 @@
 //! The routes under `/transcriptions`.
 
+use std::{convert::Infallible, sync::Arc};
+
 use axum::{
+    body::Body,
     extract::{FromRequestParts, Request, State},
+    http::header,
     response::{IntoResponse, Response},
 };
+use futures_util::stream;
 
 use super::{
     Recordings,
+    answer::{Form, delta, last_event},
     asked::Asked,
     order::Order,
     scratch::Folder,
+    telling::{News, Telling},
     translated::{self, Plan},
 };
 use crate::{
     auth::Caller,
     idempotency::Key,
     model::Error,
-    web::{body::drain, error::Failure},
+    web::{Dialect, body::drain, error::Failure},
 };
 
 /// `POST /transcriptions/deepgram`.
@@ -102,14 +109,43 @@ pub(super) async fn answer(
         };
         let digest = key.is_some() || recordings.duplicates.are_kept();
         let order = take(request, digest, recordings.scratch.folder().await?).await?;
-        recordings.fulfil(order, key, endpoint, caller).await
+        if order.asked.form == Form::Events {
+            let telling = recordings.tell(order, key, endpoint, caller).await?;
+            return Ok(stream(telling).await);
+        }
+        let answer = recordings.fulfil(order, key, endpoint, caller).await?;
+        Ok(answer.into_response())
     };
-    let mut response = match done.await {
-        Ok(answer) => answer.into_response(),
-        Err(error) => Failure(error).into_response(),
-    };
+    let mut response = done.await.unwrap_or_else(|error| Failure(error).into_response());
     if let Some(verdict) = verdict {
         verdict.tell(response.headers_mut());
     }
     response
+}
+
+/// Tells words as they are heard; what fails before the first of them has a status of its own.
+async fn stream(telling: Arc<Telling>) -> Response {
+    let first = match telling.next().await {
+        News::End(Ok(answer), false) => return answer.into_response(),
+        News::End(Err(error), false) => return Failure(error).into_response(),
+        first => first,
+    };
+    let news = stream::unfold(Some((Some(first), telling)), |told| async {
+        let (first, telling) = told?;
+        let news = match first {
+            Some(first) => first,
+            None => telling.next().await,
+        };
+        let (event, rest) = match news {
+            News::Words(words) => (delta(&words), Some((None, telling))),
+            News::End(Ok(answer), _) => (last_event(&answer.body).to_owned(), None),
+            News::End(Err(error), _) => {
+                (format!("data: {}\n\n", Dialect::OpenAi.body(&error)), None)
+            }
+        };
+        Some((Ok::<_, Infallible>(event), rest))
+    });
+    let headers =
+        [(header::CONTENT_TYPE, Form::Events.content_type()), (header::CACHE_CONTROL, "no-cache")];
+    (headers, Body::from_stream(news)).into_response()
 }

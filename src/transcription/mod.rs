@@ -12,6 +12,7 @@ mod join;
 mod order;
 mod pipeline;
 mod scratch;
+mod telling;
 mod translated;
 mod upload;
 mod work;
@@ -21,6 +22,7 @@ use std::{sync::Arc, time::Duration};
 use axum::extract::Request;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
+    task::{JoinError, JoinHandle},
     time::timeout,
 };
 
@@ -30,6 +32,7 @@ use self::{
     order::Order,
     pipeline::Source,
     scratch::{Folder, Scratch},
+    telling::Telling,
     translated::Plan,
     upload::{Bounds, Form, Saved},
 };
@@ -96,6 +99,8 @@ struct Job {
     provider: &'static str,
     endpoint: &'static str,
     plan: Option<Plan>,
+    /// Who wants it as it is heard.
+    telling: Option<Arc<Telling>>,
 }
 
 impl Recordings {
@@ -146,6 +151,34 @@ impl Recordings {
         endpoint: &'static str,
         caller: Caller,
     ) -> Result<Answer, Error> {
+        let work = self.begin(order, key, (endpoint, caller), None).await?;
+        work.await.map_err(broken)?
+    }
+
+    /// The same, told while it is heard.
+    async fn tell(
+        &self,
+        order: Order,
+        key: Option<Key>,
+        endpoint: &'static str,
+        caller: Caller,
+    ) -> Result<Arc<Telling>, Error> {
+        let telling = Arc::new(Telling::default());
+        let work = self.begin(order, key, (endpoint, caller), Some(telling.clone())).await?;
+        let told = telling.clone();
+        self.shutdown.spawn(async move {
+            told.end(work.await.map_err(broken).and_then(|done| done));
+        });
+        Ok(telling)
+    }
+
+    async fn begin(
+        &self,
+        order: Order,
+        key: Option<Key>,
+        (endpoint, caller): (&'static str, Caller),
+        telling: Option<Arc<Telling>>,
+    ) -> Result<JoinHandle<Result<Answer, Error>>, Error> {
         let named = key.map(|key| order.named(key, endpoint, &caller));
         let Order { asked, provider, plan, saved, folder, .. } = order;
         self.is_there(provider)?;
@@ -158,17 +191,14 @@ impl Recordings {
         };
         let source = Source { path: saved.path, bytes: saved.bytes, kind, digest: saved.digest };
         let place = self.place().await?;
-        let job = Job { asked, source, folder, caller, provider, endpoint, plan };
+        let job = Job { asked, source, folder, caller, provider, endpoint, plan, telling };
         let recordings = self.clone();
-        let work = self.shutdown.spawn(async move {
+        Ok(self.shutdown.spawn(async move {
             let work = |act| Box::pin(recordings.work(job, act));
             let done = recordings.idempotency.once(named, work).await;
             drop(place);
             done
-        });
-        let broken =
-            |error| Error::new(ErrorKind::Internal, "Internal server error").because(error);
-        work.await.map_err(broken)?
+        }))
     }
 
     /// A place among those that are worked on; taken late, so that slow uploads hold none.
@@ -221,4 +251,9 @@ impl Recordings {
         let (file_bytes, total) = (self.config.max_upload_bytes, self.config.upload_time);
         Bounds { file_bytes, total, digest }
     }
+}
+
+/// A task that did not come to its end.
+fn broken(error: JoinError) -> Error {
+    Error::new(ErrorKind::Internal, "Internal server error").because(error)
 }

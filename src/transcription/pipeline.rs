@@ -8,7 +8,7 @@ use std::{
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::{failure, join::join, scratch::Folder};
+use super::{failure, join::join, scratch::Folder, telling::Telling};
 use crate::{
     media::{Files, Kind, Piece, files::BYTES_PER_SECOND},
     model::Error,
@@ -61,7 +61,7 @@ pub async fn transcribe(
     source: &Source,
     options: &RecordedOptions,
     (files, folder): (&Files, &mut Folder),
-    total: Duration,
+    (total, telling): (Duration, Option<&Telling>),
 ) -> Result<Heard, Failed> {
     let begun = Instant::now();
     let here = |error| Failed::Here(failure::of_file(transcriber.name(), error));
@@ -71,10 +71,11 @@ pub async fn transcribe(
     if !whole {
         let pieces = cut(transcriber, source, options, (files, folder)).await?;
         let left = total.saturating_sub(begun.elapsed());
-        return in_pieces(transcriber, pieces, options, left).await.map_err(Failed::Provider);
+        let told = (left, telling);
+        return in_pieces(transcriber, pieces, options, told).await.map_err(Failed::Provider);
     }
     let recording = recording(source);
-    let heard = transcriber.transcribe(&recording, options, total).await;
+    let heard = hear(transcriber, (0, &recording), options, (total, telling)).await;
     let mut transcription = heard.map_err(Failed::Provider)?;
     let known = transcription.duration_ms.filter(|ms| *ms > 0);
     let duration_ms = match known {
@@ -116,12 +117,12 @@ async fn in_pieces(
     transcriber: &Transcriber,
     pieces: Vec<Piece>,
     options: &RecordedOptions,
-    total: Duration,
+    (total, telling): (Duration, Option<&Telling>),
 ) -> Result<Heard, ProviderError> {
     let count = pieces.len();
     let longest_ms = pieces.iter().map(|piece| piece.end_ms - piece.start_ms).max().unwrap_or(0);
     let end_ms = pieces.last().map_or(0, |piece| piece.end_ms);
-    let one = |piece: Piece| async move {
+    let one = |(at, piece): (usize, Piece)| async move {
         let recording = Recording {
             path: piece.path,
             bytes: piece.bytes,
@@ -129,13 +130,29 @@ async fn in_pieces(
             media_type: Kind::Wav.media_type(),
             duration_ms: Some(piece.end_ms - piece.start_ms),
         };
-        let heard = transcriber.transcribe(&recording, options, total).await?;
+        let heard = hear(transcriber, (at, &recording), options, (total, telling)).await?;
         Ok::<_, ProviderError>((piece.start_ms, heard))
     };
-    let all = stream::iter(pieces).map(one).buffered(AT_ONCE).try_collect();
+    let all = stream::iter(pieces.into_iter().enumerate()).map(one).buffered(AT_ONCE).try_collect();
     let late = || ProviderError::new(ErrorClass::Timeout, "timeout", "no answer in time");
     let heard: Vec<_> = tokio::time::timeout(total, all).await.map_err(|_| late())??;
     let mut transcription = join(heard);
     transcription.duration_ms = Some(end_ms);
     Ok(Heard { transcription, pieces: (count, longest_ms) })
+}
+
+/// One piece, its words told as they come where somebody wants them.
+async fn hear(
+    transcriber: &Transcriber,
+    (at, recording): (usize, &Recording),
+    options: &RecordedOptions,
+    (total, telling): (Duration, Option<&Telling>),
+) -> Result<Transcription, ProviderError> {
+    let Some(telling) = telling else {
+        return transcriber.transcribe(recording, options, total).await;
+    };
+    let say = |words: &str| telling.say(at, words);
+    let heard = transcriber.transcribe_aloud(recording, options, total, &say).await?;
+    telling.close(at, &heard.transcript);
+    Ok(heard)
 }

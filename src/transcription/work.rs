@@ -61,15 +61,17 @@ impl Recordings {
             let options = if own { job.asked.options.clone() } else { job.asked.of_another() };
             let total = self.config.total.saturating_sub(begun.elapsed());
             let ground = (&self.files, &mut job.folder);
-            let made =
-                pipeline::transcribe(transcriber, &job.source, &options, ground, total).await;
+            let told = (total, job.telling.as_deref());
+            let made = pipeline::transcribe(transcriber, &job.source, &options, ground, told).await;
             match made {
                 Ok(heard) => {
                     return Ok(Served { provider, options, heard, attempts, cached: false });
                 }
                 Err(Failed::Here(error)) => return Err(error),
                 Err(Failed::Provider(error)) => {
-                    let last = at + 1 == candidates.len();
+                    // What was read of one is not told again by another.
+                    let stands = job.telling.as_ref().is_some_and(|telling| !telling.take_back());
+                    let last = stands || at + 1 == candidates.len();
                     if last || failure::is_the_callers(error.class) {
                         return Err(failure::of_provider(provider, error));
                     }

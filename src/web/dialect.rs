@@ -3,6 +3,7 @@
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
+use super::error::status;
 use crate::model::{Error, ErrorKind};
 
 /// Whose client reads it.
@@ -16,7 +17,8 @@ pub enum Dialect {
 
 impl Dialect {
     /// The body of an error, to which ours is added.
-    pub(super) fn body(self, error: &Error, status: StatusCode) -> Value {
+    pub fn body(self, error: &Error) -> Value {
+        let status = status(error.kind);
         match self {
             Self::OpenAi => json!({ "error": openai(error, status) }),
             Self::Deepgram => json!({

@@ -68,7 +68,7 @@ pub(super) fn complete(mut response: Response, id: &RequestId) -> Response {
         tracing::warn!(request_id = id.0, code = error.kind.code(), "request failed: {source}");
     }
     let rendered = match response.extensions_mut().remove::<Dialect>() {
-        Some(dialect) => respond(&error, dialect.body(&error, status(error.kind)), Some(id)),
+        Some(dialect) => respond(&error, dialect.body(&error), Some(id)),
         None => render(&error, Some(id)),
     };
     let (mut parts, body) = rendered.into_parts();

@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 use serde::Deserialize;
+use tokio::time::timeout;
 
 use super::judge;
 use crate::{
     model::{Word, language_code},
-    outbound::{Call, Outbound, Part, Peer},
+    outbound::{Call, Events, Outbound, Part, Peer, protocol},
     providers::{
-        ProviderError,
-        recorded::{RecordedOptions, Recording, Stretch, Tokens, Transcription},
+        ErrorClass, ProviderError,
+        recorded::{RecordedOptions, Recording, Say, Stretch, Tokens, Transcription},
     },
 };
 
@@ -79,6 +80,56 @@ impl Recorded {
         let heard = heard.into_transcription(model, options);
         Ok(Transcription { request_id: id, ..heard })
     }
+
+    /// The same, its words told as they are heard, by models that can.
+    pub async fn transcribe_aloud(
+        &self,
+        recording: &Recording,
+        options: &RecordedOptions,
+        total: Duration,
+        say: &Say<'_>,
+    ) -> Result<Transcription, ProviderError> {
+        let model = self.model_for(options);
+        if model == WITH_TIMES {
+            return self.transcribe(recording, options, total).await;
+        }
+        let mut parts = parts(recording, options, &model);
+        parts.insert(0, Part::text("stream", "true"));
+        let call = Call::post("transcribe_stream", "/audio/transcriptions")
+            .bearer(&self.key)
+            .multipart(parts)
+            .total(total);
+        let opened = self.peer.open(&call, judge).await?;
+        let late = |_| ProviderError::new(ErrorClass::Timeout, "timeout", "no answer in time");
+        let heard = timeout(total, listen(Events::new(opened), say)).await.map_err(late)??;
+        Ok(heard.into_transcription(model, options))
+    }
+}
+
+/// Tells words until all is heard.
+async fn listen(mut events: Events, say: &Say<'_>) -> Result<Heard, ProviderError> {
+    while let Some(event) = events.next().await? {
+        let told = serde_json::from_str(&event)
+            .map_err(|error| protocol(format!("not the expected JSON: {error}")))?;
+        match told {
+            Told::Delta { delta } => say(&delta),
+            Told::Done(heard) => return Ok(heard),
+            Told::Other => {}
+        }
+    }
+    Err(ProviderError::new(ErrorClass::Unavailable, "lost", "it broke off"))
+}
+
+/// An event of a stream.
+#[derive(Deserialize)]
+#[serde(tag = "type")]
+enum Told {
+    #[serde(rename = "transcript.text.delta")]
+    Delta { delta: String },
+    #[serde(rename = "transcript.text.done")]
+    Done(Heard),
+    #[serde(other)]
+    Other,
 }
 
 fn parts(recording: &Recording, options: &RecordedOptions, model: &str) -> Vec<Part> {

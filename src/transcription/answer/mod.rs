@@ -13,6 +13,8 @@ mod whisper;
 
 use serde_json::{Value, json};
 
+pub use self::plain::{delta, last_event};
+
 use crate::{
     model::{Error, ErrorKind, Word},
     providers::recorded::{RecordedOptions, Transcription},

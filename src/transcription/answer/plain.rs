@@ -22,15 +22,29 @@ fn usage(told: &Told<'_>) -> Value {
     }
 }
 
+/// Words as an event.
+pub fn delta(words: &str) -> String {
+    event(&json!({ "type": "transcript.text.delta", "delta": words }))
+}
+
+fn event(told: &Value) -> String {
+    format!("data: {told}\n\n")
+}
+
+/// The last of so many events.
+pub fn last_event(events: &str) -> &str {
+    let ended = events.trim_end();
+    let begins = ended.rfind("\n\n").map_or(0, |before| before + 2);
+    &events[begins..]
+}
+
 /// Sentence after sentence, and all of it.
 pub(super) fn events(told: &Told<'_>) -> String {
     let text = &told.heard.transcript;
-    let delta = |piece: &str| json!({ "type": "transcript.text.delta", "delta": piece });
     let mut done = json!({ "type": "transcript.text.done", "text": text });
     if told.heard.tokens.is_some() {
         done["usage"] = usage(told);
     }
     let deltas = text.split_inclusive(['.', '?', '!']).map(delta);
-    let events = deltas.chain([done]).map(|event| event.to_string());
-    events.flat_map(|event| ["data: ".to_owned(), event, "\n\n".to_owned()]).collect()
+    deltas.chain([event(&done)]).collect()
 }

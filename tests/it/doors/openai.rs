@@ -1,14 +1,18 @@
 //! `/v1/audio/transcriptions`, as OpenAI documents it.
 
-use reqwest::{Client, multipart};
+use reqwest::{
+    Client, Response, multipart,
+    multipart::{Form, Part},
+};
 use serde_json::Value;
 use testkit::{
-    recorded::{Recorders, Refusal},
+    recorded::{Flow, Recorders, Refusal},
     speech,
 };
+use tokio::time::timeout;
 
 use crate::{
-    harness::TestApp,
+    harness::{LONG, SOON, TestApp},
     recorded::{clip, said, setup},
 };
 
@@ -69,7 +73,7 @@ async fn every_form_is_as_openai_writes_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stream_tells_sentences_and_then_all_of_it() {
+async fn a_stream_tells_words_and_then_all_of_it() {
     let (app, _recorders) = start().await;
     let fields = [("model", "gpt-transcribe"), ("stream", "true")];
     let (status, kind, body) = send(&app, &app.token(), &fields).await;
@@ -83,6 +87,85 @@ async fn a_stream_tells_sentences_and_then_all_of_it() {
     let told: String = deltas.iter().filter_map(|event| event["delta"].as_str()).collect();
     assert_eq!((told.as_str(), &done["type"]), (said().as_str(), &"transcript.text.done".into()));
     assert_eq!((&done["text"], &done["usage"]["type"]), (&said().into(), &"tokens".into()));
+}
+
+/// A stream that is read as it comes.
+struct Stream {
+    answer: Response,
+    read: String,
+}
+
+impl Stream {
+    async fn open(app: &TestApp, key: Option<&str>) -> Self {
+        let file = Part::bytes(std::fs::read(speech::fixture_path(CLIP)).expect("the clip"));
+        let form = Form::new().part("file", file.file_name("a.wav"));
+        let form = form.text("model", "gpt-transcribe").text("stream", "true");
+        let request = Client::new().post(format!("{}/v1/audio/transcriptions", app.url()));
+        let request = request.bearer_auth(app.token()).multipart(form);
+        let request = key.into_iter().fold(request, |it, key| it.header("idempotency-key", key));
+        let answer = request.send().await.expect("an answer");
+        Self { answer, read: String::new() }
+    }
+
+    /// Reads on until that is there, or to the end.
+    async fn read_until(&mut self, wanted: &str) -> &str {
+        while !self.read.contains(wanted) {
+            let piece = timeout(LONG, self.answer.chunk()).await.expect("in time");
+            let Some(piece) = piece.expect("a piece") else { break };
+            self.read.push_str(std::str::from_utf8(&piece).expect("text"));
+        }
+        &self.read
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn words_come_while_the_rest_is_still_heard() {
+    let (app, recorders) = start().await;
+    recorders.let_streams(Flow::Held);
+    let mut stream = Stream::open(&app, Some("a-stream")).await;
+    let first = said().split(' ').next().expect("a word").to_owned();
+    let told = stream.read_until(&first).await;
+    assert!(told.contains("transcript.text.delta") && !told.contains("done"), "{told}");
+    assert_eq!(app.sql::<i64>("SELECT count(*) FROM usage_logs").await, 0, "it is not over");
+    recorders.let_streams(Flow::On);
+    let told = stream.read_until("nothing of that kind").await;
+    let done = told.split("data: ").last().expect("an event");
+    let done: Value = serde_json::from_str(done.trim()).expect("JSON");
+    assert_eq!((&done["type"], &done["text"]), (&"transcript.text.done".into(), &said().into()));
+    assert_eq!(app.sql::<i64>("SELECT count(*) FROM usage_logs").await, 1);
+    // Asked for again under its name it is told whole, and nobody is asked.
+    let mut again = Stream::open(&app, Some("a-stream")).await;
+    assert!(again.answer.headers().contains_key("idempotent-replayed"));
+    assert!(again.read_until("transcript.text.done").await.contains(&said()));
+    assert_eq!(recorders.asked("openai"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_hangs_up_is_billed_for_what_was_heard_to_its_end() {
+    let (app, recorders) = start().await;
+    recorders.let_streams(Flow::Held);
+    let mut stream = Stream::open(&app, None).await;
+    stream.read_until("delta").await;
+    drop(stream);
+    recorders.let_streams(Flow::On);
+    let billed = async || app.sql::<i64>("SELECT count(*) FROM usage_logs").await == 1;
+    testkit::wait_until("the bill", SOON, billed).await.expect("billed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_breaks_says_so_and_costs_nothing() {
+    let (app, recorders) = start().await;
+    recorders.refuse("openai", [Refusal::of(400)]);
+    assert_eq!(Stream::open(&app, None).await.answer.status(), 400, "before the first word");
+    recorders.let_streams(Flow::Held);
+    let mut stream = Stream::open(&app, None).await;
+    stream.read_until("delta").await;
+    recorders.let_streams(Flow::Broken);
+    let told = stream.read_until("nothing of that kind").await;
+    let last: Value =
+        serde_json::from_str(told.split("data: ").last().expect("an event").trim()).expect("JSON");
+    assert_eq!(last["error"]["type"], "server_error", "{told}");
+    assert_eq!(app.sql::<i64>("SELECT count(*) FROM usage_logs").await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -20,7 +20,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch};
 
 pub use heard::{Speech, Spoken};
 
@@ -67,6 +67,18 @@ pub struct Request {
     pub file_name: Option<String>,
 }
 
+/// How a stream goes on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Flow {
+    /// To its end.
+    #[default]
+    On,
+    /// Not yet.
+    Held,
+    /// Not at all: its connection breaks.
+    Broken,
+}
+
 /// What all routes share.
 #[derive(Default)]
 struct State {
@@ -76,6 +88,7 @@ struct State {
     /// What was uploaded to AssemblyAI, and how often each transcript was looked at.
     uploads: Mutex<Vec<Vec<u8>>>,
     looks: Mutex<HashMap<usize, usize>>,
+    flow: watch::Sender<Flow>,
 }
 
 type Shared = Arc<State>;
@@ -119,6 +132,11 @@ impl Recorders {
         lock(&self.state.refusals).entry(provider).or_default().extend(refusals);
     }
 
+    /// How streams go on after their first event, those that are open among them.
+    pub fn let_streams(&self, flow: Flow) {
+        self.state.flow.send_replace(flow);
+    }
+
     /// What came in, in order.
     pub fn requests(&self) -> Vec<Request> {
         lock(&self.state.requests).clone()
@@ -131,6 +149,13 @@ impl Recorders {
 }
 
 impl State {
+    /// Waits while streams are held; whether they go on then.
+    async fn goes_on(&self) -> bool {
+        let mut flow = self.flow.subscribe();
+        let flow = flow.wait_for(|flow| *flow != Flow::Held).await;
+        flow.is_ok_and(|flow| *flow == Flow::On)
+    }
+
     /// Notes a request; the answer that stands in for the usual one, if there is one.
     fn note(&self, request: Request, authorization: &str) -> Option<Response> {
         let told = request.headers.get("authorization").and_then(|value| value.to_str().ok());

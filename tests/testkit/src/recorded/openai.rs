@@ -9,6 +9,7 @@ use axum::{
     http::HeaderMap,
     response::{IntoResponse, Response},
 };
+use futures_util::StreamExt;
 use multer::Multipart;
 use serde_json::{Value, json};
 
@@ -44,7 +45,32 @@ pub(super) async fn transcribe(
         return render(&Refusal::of(400));
     }
     let heard = state.speech.hear(&audio);
-    ([("x-request-id", "req_1")], Json(answer(&heard, &fields))).into_response()
+    let answer = answer(&heard, &fields);
+    if fields.iter().any(|(name, value)| name == "stream" && value == "true") {
+        return stream(state, answer);
+    }
+    ([("x-request-id", "req_1")], Json(answer)).into_response()
+}
+
+/// Word after word; where streams are held, no more than the first until they are let go on.
+fn stream(state: Shared, mut answer: Value) -> Response {
+    let text = answer["text"].as_str().unwrap_or_default().to_owned();
+    answer["type"] = "transcript.text.done".into();
+    let deltas: Vec<Value> = text
+        .split_inclusive(' ')
+        .map(|word| json!({ "type": "transcript.text.delta", "delta": word }))
+        .collect();
+    let events = deltas.into_iter().chain([answer]).enumerate();
+    let told = futures_util::stream::iter(events).then(move |(at, event)| {
+        let state = state.clone();
+        async move {
+            if at > 0 && !state.goes_on().await {
+                return Err(std::io::Error::other("broken as planned"));
+            }
+            Ok(format!("data: {event}\n\n"))
+        }
+    });
+    ([("content-type", "text/event-stream")], Body::from_stream(told)).into_response()
 }
 
 async fn read(headers: HeaderMap, body: Body) -> Option<(Request, Vec<u8>)> {
