@@ -10,6 +10,7 @@ use super::{Answer, CLIP, clip, file, form, post, setup};
 use crate::harness::{SOON, ServiceProcess, TestApp};
 
 const MIB: usize = 1024 * 1024;
+static SILENCE: [u8; MIB] = [0; MIB];
 /// Just less than 2 000 000 000 bytes, the most that Deepgram takes.
 const TWO_GIGABYTES: usize = 1907 * MIB;
 const TOO_LARGE: &str =
@@ -172,37 +173,48 @@ fn memory(service: &ServiceProcess, name: &str) -> u64 {
 
 /// A service of its own, its uploads in that folder, which has transcribed something before: what
 /// that took is not what an upload takes.
-async fn warm(folder: &Folder) -> (ServiceProcess, Recorders) {
+async fn warm(folder: &Folder) -> (Sender, Recorders) {
     let recorders = Recorders::start(clip(CLIP)).await.expect("the providers start");
     let setup = setup(&recorders).with("UPLOAD_DIR", folder.0.to_str().expect("a path"));
     let (variables, _) = setup.variables().await;
     let service = ServiceProcess::start(&variables).await;
-    send(&service, MIB).await;
-    (service, recorders)
-}
-
-/// Sends a recording of that size, made as it goes.
-async fn send(service: &ServiceProcess, bytes: usize) {
     let mut head = clip(CLIP).wav();
     head.resize(MIB, 0);
-    let silence = bytes::Bytes::from(vec![0; MIB]);
-    let pieces = std::iter::once(head.into()).chain(std::iter::repeat_n(silence, bytes / MIB - 1));
-    let body =
-        reqwest::Body::wrap_stream(futures_util::stream::iter(pieces.map(Ok::<_, Infallible>)));
-    let part = Part::stream_with_length(body, bytes as u64).file_name("a.wav");
-    let request = Client::new().post(format!("{}/transcriptions/deepgram", service.url()));
-    let request = request.bearer_auth(service.token()).multipart(form(&[]).part("audio", part));
-    let answer = request.send().await.expect("an answer");
-    assert_eq!(answer.status(), 200, "{:?}", answer.text().await);
+    let sender = Sender { token: service.token(), service, head: head.into() };
+    sender.send(MIB).await;
+    (sender, recorders)
+}
+
+/// Who sends recordings, with what they begin with at hand: sending them takes no time of its own.
+struct Sender {
+    service: ServiceProcess,
+    token: String,
+    head: bytes::Bytes,
+}
+
+impl Sender {
+    /// Sends a recording of that size, made as it goes.
+    async fn send(&self, bytes: usize) {
+        let silence = bytes::Bytes::from_static(&SILENCE);
+        let pieces = std::iter::once(self.head.clone());
+        let pieces = pieces.chain(std::iter::repeat_n(silence, bytes / MIB - 1));
+        let pieces = futures_util::stream::iter(pieces.map(Ok::<_, Infallible>));
+        let body = reqwest::Body::wrap_stream(pieces);
+        let part = Part::stream_with_length(body, bytes as u64).file_name("a.wav");
+        let request = Client::new().post(format!("{}/transcriptions/deepgram", self.service.url()));
+        let request = request.bearer_auth(&self.token).multipart(form(&[]).part("audio", part));
+        let answer = request.send().await.expect("an answer");
+        assert_eq!(answer.status(), 200, "{:?}", answer.text().await);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_gigabytes_move_through_without_staying_in_memory() {
     let folder = Folder::new();
-    let (service, recorders) = warm(&folder).await;
-    let before = memory(&service, "VmRSS");
-    send(&service, TWO_GIGABYTES).await;
-    let grown = memory(&service, "VmHWM").saturating_sub(before);
+    let (sender, recorders) = warm(&folder).await;
+    let before = memory(&sender.service, "VmRSS");
+    sender.send(TWO_GIGABYTES).await;
+    let grown = memory(&sender.service, "VmHWM").saturating_sub(before);
     println!("2 GB: grew by {grown} kB from {before} kB");
     assert!(grown < 32 * 1024, "grew by {grown} kB");
     assert_eq!(recorders.requests()[1].audio_bytes, TWO_GIGABYTES);
@@ -211,10 +223,10 @@ async fn two_gigabytes_move_through_without_staying_in_memory() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_at_once_take_little_memory() {
     let folder = Folder::new();
-    let (service, recorders) = warm(&folder).await;
-    let sent = (0..200).map(|_| send(&service, 10 * MIB));
+    let (sender, recorders) = warm(&folder).await;
+    let sent = (0..200).map(|_| sender.send(10 * MIB));
     futures_util::future::join_all(sent).await;
-    let most = memory(&service, "VmHWM");
+    let most = memory(&sender.service, "VmHWM");
     println!("200 at once: {most} kB");
     assert!(most < 256 * 1024, "{most} kB");
     let sizes: Vec<_> = recorders.requests().iter().map(|request| request.audio_bytes).collect();
