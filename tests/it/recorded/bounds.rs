@@ -180,14 +180,17 @@ async fn warm(folder: &Folder) -> (Sender, Recorders) {
     let service = ServiceProcess::start(&variables).await;
     let mut head = clip(CLIP).wav();
     head.resize(MIB, 0);
-    let sender = Sender { token: service.token(), service, head: head.into() };
+    let (token, client) = (service.token(), Client::new());
+    let sender = Sender { token, client, service, head: head.into() };
     sender.send(MIB).await;
     (sender, recorders)
 }
 
-/// Who sends recordings, with what they begin with at hand: sending them takes no time of its own.
+/// Who sends recordings, with all that it takes at hand: who connects, and then works for seconds
+/// before a head is sent, is cut off.
 struct Sender {
     service: ServiceProcess,
+    client: Client,
     token: String,
     head: bytes::Bytes,
 }
@@ -201,7 +204,7 @@ impl Sender {
         let pieces = futures_util::stream::iter(pieces.map(Ok::<_, Infallible>));
         let body = reqwest::Body::wrap_stream(pieces);
         let part = Part::stream_with_length(body, bytes as u64).file_name("a.wav");
-        let request = Client::new().post(format!("{}/transcriptions/deepgram", self.service.url()));
+        let request = self.client.post(format!("{}/transcriptions/deepgram", self.service.url()));
         let request = request.bearer_auth(&self.token).multipart(form(&[]).part("audio", part));
         let answer = request.send().await.expect("an answer");
         assert_eq!(answer.status(), 200, "{:?}", answer.text().await);

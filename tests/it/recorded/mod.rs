@@ -9,6 +9,7 @@ mod forms;
 mod hostile;
 mod long;
 mod neighbours;
+mod rebinding;
 mod routes;
 
 use reqwest::{
