@@ -258,6 +258,13 @@ impl Client {
         }
     }
 
+    /// The client is gone for good: what it sent is transcribed to its end.
+    pub fn hang_up(&self) {
+        if let Phase::Running(_, inbox) = &*self.lock() {
+            inbox.close(Ending::Stopped);
+        }
+    }
+
     /// The client takes its leave: it is not expected back in a moment.
     pub fn leave_taken(&self) {
         if let Phase::Running(_, inbox) = &*self.lock() {

@@ -186,7 +186,7 @@ impl Tongue for Deepgram {
 
     /// Nobody can go on with it: what is left is transcribed and billed, and that is all.
     fn over(&self, client: &Client) {
-        client.stop();
+        client.hang_up();
     }
 
     fn write(&self, event: &Event) -> serde_json::Result<Written> {
